@@ -1,0 +1,182 @@
+/** Every bound of the program in one table, each with its reason. */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export const LIMITS = {
+  config: {
+    /** A file with 5,000 models is about 800 kB. */
+    fileBytesMax: 1 * MiB,
+    /** Keys are a few hundred bytes; more is the wrong file. */
+    secretBytesMax: 16 * KiB,
+    /** How long the command line waits for an answer of the running node. */
+    askTimeoutMs: 5_000,
+  },
+  http: {
+    /** A change token of a large payment is 8-20 kB; Node's default of 16 kB answers it with 431. */
+    headerBytesMax: 64 * KiB,
+    /** Images travel as base64 inside JSON. */
+    jsonBytesMax: 32 * MiB,
+    /** Slow-loris: honest clients send their headers in one packet. */
+    headersTimeoutMs: 10_000,
+    /** A body of the size above must still arrive over a slow uplink. */
+    requestTimeoutMs: 120_000,
+    connectionsCheckMs: 1_000,
+    /** Longer than the idle time of common reverse proxies (60 s), so that the proxy closes first. */
+    keepAliveTimeoutMs: 75_000,
+    connectionsMax: 4_000,
+    /** Below the 15 s after which clients and proxies begin to give up on a silent stream. */
+    heartbeatMs: 10_000,
+    /** SIGTERM: streams get this long before they are ended with an error frame. */
+    drainMs: 25_000,
+  },
+  json: {
+    /** JSON.stringify and schema checks recurse; 5,000 levels kill them, real requests need about ten. */
+    depthMax: 64,
+    messagesMax: 10_000,
+    /** Answers asked for at once; the ceiling is multiplied by it. */
+    choicesMax: 8,
+    modelIdCharsMax: 256,
+  },
+  token: {
+    /** A proof is about 145 characters in a V4 token, so this is room for 128 proofs with DLEQ. */
+    charsMax: 64 * KiB,
+    proofsMax: 128,
+    secretCharsMax: 512,
+    /** Exposure to one mint by one payment: 1,000,000 sat. */
+    msatMax: 1_000_000_000,
+  },
+  mint: {
+    timeoutMs: 10_000,
+    responseBytesMax: 1 * MiB,
+    /** A higher input fee than 1 unit per proof is taken for an attack on the presenter. */
+    inputFeePpkMax: 1_000,
+    keysetRefreshMs: 30_000,
+    /** How long a client waits for an unresolved swap before it gets 503 and may retry the same token. */
+    clientWaitMs: 12_000,
+    retryFirstMs: 50,
+    retryMaxMs: 300_000,
+    /** Refusals with unknown codes while all inputs are unspent are believed after this many attempts. */
+    unknownRefusalsMax: 10,
+    breakerFailures: 3,
+    breakerOpenMs: 15_000,
+    /** Blinded messages made ahead per keyset, so that a payment does not wait for curve arithmetic. */
+    blanksAhead: 128,
+  },
+  upstream: {
+    connectTimeoutMs: 10_000,
+    /** Reasoning models think long before the first byte. */
+    firstByteTimeoutMs: 300_000,
+    idleTimeoutMs: 120_000,
+    /** One connection per request in flight; more than any node of this size serves at once. */
+    connectionsMax: 1_024,
+    answerBytesMax: 64 * MiB,
+    eventBytesMax: 1 * MiB,
+    errorBytesMax: 64 * KiB,
+    catalogueBytesMax: 8 * MiB,
+  },
+  stream: {
+    /** After a client left, the rest is read to learn the exact usage. */
+    drainMs: 30_000,
+    drainsMax: 32,
+    /** A client that reads nothing for so long is treated as gone. */
+    stalledMs: 30_000,
+  },
+  hold: {
+    /** Renewed while its request lives; a hold without an owner falls back to its account after this. */
+    leaseMs: 120_000,
+    sweepMs: 15_000,
+  },
+  ledger: {
+    /** Entries written into one journal value; larger groups only add latency. */
+    groupEntriesMax: 2_048,
+    /** Waiting entries beyond this mean that the disk is not keeping up: new holds are refused. */
+    queueMax: 20_000,
+    /** Replay runs at about 300k entries per second, so an unclean start stays well below a second. */
+    checkpointEntries: 20_000,
+    /** Rows kept in memory though unchanged; 100,000 accounts are about 30 MB. */
+    cachedRowsMax: 100_000,
+    /** Changed rows before an early checkpoint: all of them are handed to LevelDB in one go, which holds up the loop. */
+    checkpointRows: 2_000,
+    /** Pause after the last movement before changed rows are written, so that a later start is short. */
+    checkpointIdleMs: 5_000,
+    /** Ids of closed holds remembered, so that a late request with the same id does not hold again. */
+    closedHoldsMax: 100_000,
+    /** One-shot payments whose split is kept together for their change; the oldest is shared out first. */
+    ownersAsideMax: 4_096,
+    /** Mints refuse requests with more inputs than about this. */
+    swapInputsMax: 1_000,
+  },
+  outcome: {
+    /** Answers of one-shot payments kept in memory for a client that lost its connection. */
+    keepMs: 600_000,
+    bytesMax: 64 * MiB,
+    entryBytesMax: 4 * MiB,
+  },
+  relay: {
+    payloadBytesMax: 1 * MiB,
+    handshakeTimeoutMs: 8_000,
+    connectTimeoutMs: 10_000,
+    publishTimeoutMs: 8_000,
+    backoffBaseMs: 1_000,
+    backoffMaxMs: 300_000,
+    stableAfterMs: 30_000,
+    /** Seen event ids remembered per link. */
+    seenMax: 50_000,
+    relaysMax: 20,
+    queryTimeoutMs: 6_000,
+    eventsPerQueryMax: 2_000,
+    /** Asked for when a filter names no limit; `limit:0` never ends on some relays. */
+    queryLimitDefault: 500,
+    /** Strictest public relays let about this many events in; entries of relays.json may say otherwise. */
+    publishPerMinute: 6,
+    publishBurst: 5,
+    /** A relay that says `rate-limited:` is left alone for so long, doubled each time. */
+    rateLimitedMs: 600_000,
+    rateLimitedMaxMs: 7_200_000,
+    /** Proxies cut idle sockets after 60 s; a dead peer is noticed within the sum of both. */
+    pingMs: 25_000,
+    pongTimeoutMs: 10_000,
+    /** A relay that does not answer our close frame is cut off. */
+    closeGraceMs: 250,
+    /** Challenges answered per connection, and repetitions of a REQ that had to wait for one. */
+    authAttemptsMax: 3,
+    tagsMax: 2_000,
+  },
+  announce: {
+    eventBytesMax: 60_000,
+    tagsMax: 90,
+    modelLabelsMax: 48,
+    debounceMs: 30_000,
+    tombstoneMs: 2_000,
+    /** Together with labels and single tags these stay within tagsMax. */
+    urlsMax: 8,
+    mintsMax: 20,
+    relaysMax: 8,
+    wordsMax: 4,
+    /** Relays refuse values of single-letter tags above 1,024 bytes. */
+    tagBytesMax: 1_024,
+    textCharsMax: 4_000,
+    /** Expiry and staleness in heartbeats: two may be lost. */
+    heartbeatsMax: 3,
+    /** A listed price that moved by less does not make a new announcement. */
+    priceMovePercent: 2,
+    /** Profile and relay list are repeated weekly, because relays forget. */
+    profileSeconds: 604_800,
+    /** More is not believed of one event; 60,000 bytes hold about 700. */
+    modelsReadMax: 5_000,
+  },
+  discover: {
+    /** Events further in the future than this are forged or from a broken clock. */
+    futureSecondsMax: 900,
+    probeTimeoutMs: 5_000,
+    probesParallel: 8,
+    bodyBytesMax: 4 * MiB,
+    /** All probes of one discovery; providers not reached by then are listed as unchecked. */
+    timeoutMs: 20_000,
+    /** Addresses of one provider that are asked who they are. */
+    urlsMax: 3,
+    /** Old nodes announce without a heartbeat; after a day without a new event they must prove to be alive. */
+    unmarkedSecondsMax: 86_400,
+  },
+} as const;
