@@ -62,6 +62,18 @@ export const LIMITS = {
     breakerOpenMs: 15_000,
     /** Blinded messages made ahead per keyset, so that a payment does not wait for curve arithmetic. */
     blanksAhead: 128,
+    /** Wait after a 429 that names none. */
+    rateLimitedMs: 5_000,
+    /** A spent token whose outputs cannot be restored is looked at once more after this, then believed. */
+    lookTwiceMs: 2_000,
+    /** Unblinded proofs kept ready for tokens: the change of about 300 payments. */
+    unblindedMax: 4_096,
+    /** Signatures waiting for their DLEQ check; more than the worker checks in half a minute are let go. */
+    uncheckedMax: 8_192,
+    /** NUT-07 in portions that every mint accepts. */
+    statesPerRequest: 100,
+    keysPerKeysetMax: 256,
+    keysetsMax: 1_024,
   },
   upstream: {
     connectTimeoutMs: 10_000,
@@ -74,6 +86,33 @@ export const LIMITS = {
     eventBytesMax: 1 * MiB,
     errorBytesMax: 64 * KiB,
     catalogueBytesMax: 8 * MiB,
+    /** Bytes of an answer kept for a reader that is slower than the upstream; then the upstream has to wait. */
+    readAheadBytes: 64 * KiB,
+    /** Idle connections; shorter than the 60 s after which common servers close them without a word. */
+    keepAliveMs: 20_000,
+    /** No model has a context of this many tokens: larger counts are a broken or lying upstream. */
+    usageTokensMax: 100_000_000,
+    /** What of an upstream's own error text is shown to a client. */
+    errorTextCharsMax: 500,
+    retryAfterMaxMs: 3_600_000,
+    /** The upstream's own list of models. */
+    listTimeoutMs: 10_000,
+    listRefreshMs: 3_600_000,
+    listRetryMs: 30_000,
+    modelsMax: 5_000,
+  },
+  rate: {
+    timeoutMs: 8_000,
+    answerBytesMax: 64 * KiB,
+    refreshMs: 120_000,
+    retryMs: 15_000,
+    /** Bitcoin moves a few percent an hour at its worst; an older rate is not sold by. */
+    staleMs: 3_600_000,
+    /** A quote further from the median than this is wrong or manipulated. */
+    outlierFraction: 0.05,
+    /** USD per BTC outside these bounds is a broken answer. */
+    usdMin: 1_000,
+    usdMax: 100_000_000,
   },
   stream: {
     /** After a client left, the rest is read to learn the exact usage. */
@@ -90,6 +129,8 @@ export const LIMITS = {
   ledger: {
     /** Entries written into one journal value; larger groups only add latency. */
     groupEntriesMax: 2_048,
+    /** Sealed tokens are large; a bigger group would only keep the others waiting. */
+    groupCharsMax: 1 * MiB,
     /** Waiting entries beyond this mean that the disk is not keeping up: new holds are refused. */
     queueMax: 20_000,
     /** Replay runs at about 300k entries per second, so an unclean start stays well below a second. */
@@ -165,6 +206,8 @@ export const LIMITS = {
     profileSeconds: 604_800,
     /** More is not believed of one event; 60,000 bytes hold about 700. */
     modelsReadMax: 5_000,
+    /** 10 BTC: larger prices and fees in an announcement are nonsense, and sums of them would leave 2^53. */
+    msatMax: 1_000_000_000_000,
   },
   discover: {
     /** Events further in the future than this are forged or from a broken clock. */
