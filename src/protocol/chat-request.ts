@@ -1,0 +1,241 @@
+/** Chat request: everything the node must know of a body, read once; the bytes themselves stay as they came. */
+import { isUtf8 } from 'node:buffer';
+import { NodeError } from '../base/error.ts';
+import { LIMITS } from '../base/limits.ts';
+import { scanJson } from './json-scan.ts';
+
+export interface ChatRequestFacts {
+  model: string;
+  stream: boolean;
+  /** The client's own `stream_options.include_usage`; undefined if it did not say. */
+  includeUsage: boolean | undefined;
+  maxTokens: number | undefined;
+  maxTokensField: 'max_tokens' | 'max_completion_tokens' | undefined;
+  /** `n`: answers asked for at once. */
+  choices: number;
+  /** A third of all characters of all strings and keys: how Routstr clients estimate a prompt. */
+  promptTokens: number;
+  /**
+   * Body for an upstream: the original bytes if nothing has to change, else the object written anew. The first call
+   * lets go of the parsed object, because a body kept alive during a long answer costs more than a second parse.
+   */
+  bodyFor: (options: BodyOptions) => Buffer;
+}
+
+export interface BodyOptions {
+  /** Name of the model at the upstream. */
+  model: string;
+  /** Output limit to be set; absent leaves what the client sent. */
+  maxTokens?: number;
+  /** Asks for usage at the end of a stream, whatever the client wished. */
+  forceUsage: boolean;
+}
+
+type Body = Record<string, unknown>;
+
+/** Throws NodeError: invalid_utf8, invalid_json, json_too_deep, duplicate_keys, invalid_request and the codes of fields. */
+export function readChatRequest(bytes: Buffer): ChatRequestFacts {
+  let body: Body | undefined = parseObject(bytes);
+  const facts = {
+    model: readModel(body),
+    stream: readStream(body),
+    includeUsage: readIncludeUsage(body),
+    ...readMaxTokens(body),
+    choices: readChoices(body),
+    promptTokens: Math.floor(countCharacters(body) / 3),
+  };
+  checkLists(body);
+  refusePricedExtras(body);
+  return {
+    ...facts,
+    bodyFor: (options) => {
+      const source = body;
+      body = undefined;
+      const change = changes(facts, options);
+      if (change === undefined) return bytes;
+      const object = source ?? parseObject(bytes);
+      return Buffer.from(JSON.stringify(change(object)));
+    },
+  };
+}
+
+type Facts = Omit<ChatRequestFacts, 'bodyFor'>;
+
+function changes(facts: Facts, options: BodyOptions): ((body: Body) => Body) | undefined {
+  const askUsage = options.forceUsage && facts.stream && facts.includeUsage !== true;
+  const clamp = options.maxTokens !== undefined && options.maxTokens !== facts.maxTokens;
+  if (options.model === facts.model && !askUsage && !clamp) return undefined;
+  return (body) => {
+    const changed: Body = { ...body, model: options.model };
+    if (clamp) {
+      // Where the client sent both fields they are equal; one of them is enough.
+      delete changed['max_completion_tokens'];
+      delete changed['max_tokens'];
+      changed[facts.maxTokensField ?? 'max_tokens'] = options.maxTokens;
+    }
+    if (askUsage) {
+      changed['stream_options'] = { ...(changed['stream_options'] as Body | undefined), include_usage: true };
+    }
+    return changed;
+  };
+}
+
+function parseObject(bytes: Buffer): Body {
+  // A byte order mark is valid UTF-8 but no JSON; JSON.parse would take it for a syntax error.
+  if (!isUtf8(bytes) || (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf)) {
+    throw new NodeError(
+      'invalid_utf8',
+      'The request body is not plain UTF-8 text. Send JSON encoded as UTF-8.',
+    );
+  }
+  const text = bytes.toString('utf8');
+  const { depth, topLevelKeys } = scanJson(text, LIMITS.json.depthMax);
+  if (depth > LIMITS.json.depthMax) {
+    throw new NodeError(
+      'json_too_deep',
+      `The request body is nested deeper than ${LIMITS.json.depthMax} levels.`,
+    );
+  }
+  const value = parse(text);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new NodeError('invalid_request', 'The request body must be a JSON object.');
+  }
+  if (Object.keys(value).length !== topLevelKeys) {
+    throw new NodeError('duplicate_keys', 'The request body names a field twice. Send each field once.');
+  }
+  return value as Body;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new NodeError('invalid_json', 'The request body is not valid JSON.');
+  }
+}
+
+function readModel(body: Body): string {
+  const { model } = body;
+  if (model === undefined) {
+    throw new NodeError(
+      'missing_param',
+      'The field "model" is missing. GET /v1/models lists what is sold here.',
+      {
+        param: 'model',
+      },
+    );
+  }
+  if (typeof model !== 'string' || model.length > LIMITS.json.modelIdCharsMax) {
+    throw new NodeError(
+      'model_not_found',
+      'The field "model" must be the id of a model listed by GET /v1/models.',
+      {
+        param: 'model',
+      },
+    );
+  }
+  return model;
+}
+
+function readStream(body: Body): boolean {
+  const stream = body['stream'] ?? false;
+  if (typeof stream !== 'boolean') throw invalid('stream', 'must be true or false');
+  return stream;
+}
+
+function readIncludeUsage(body: Body): boolean | undefined {
+  const options = body['stream_options'] ?? undefined;
+  if (options === undefined) return undefined;
+  if (typeof options !== 'object' || Array.isArray(options))
+    throw invalid('stream_options', 'must be an object');
+  const includeUsage = (options as Body)['include_usage'] ?? undefined;
+  if (includeUsage !== undefined && typeof includeUsage !== 'boolean') {
+    throw invalid('stream_options.include_usage', 'must be true or false');
+  }
+  return includeUsage;
+}
+
+function readMaxTokens(body: Body): Pick<Facts, 'maxTokens' | 'maxTokensField'> {
+  const older = readLimit(body, 'max_tokens');
+  const newer = readLimit(body, 'max_completion_tokens');
+  if (older !== undefined && newer !== undefined && older !== newer) {
+    throw new NodeError(
+      'invalid_max_tokens',
+      'The fields "max_tokens" and "max_completion_tokens" contradict each other. Send one of them.',
+      { param: 'max_tokens' },
+    );
+  }
+  if (newer !== undefined) return { maxTokens: newer, maxTokensField: 'max_completion_tokens' };
+  return { maxTokens: older, maxTokensField: older === undefined ? undefined : 'max_tokens' };
+}
+
+function readLimit(body: Body, field: 'max_tokens' | 'max_completion_tokens'): number | undefined {
+  const value = body[field] ?? undefined;
+  if (value === undefined) return undefined;
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) {
+    throw new NodeError('invalid_max_tokens', `The field "${field}" must be a whole number of 1 or more.`, {
+      param: field,
+    });
+  }
+  return value;
+}
+
+function readChoices(body: Body): number {
+  const n = body['n'] ?? 1;
+  if (typeof n !== 'number' || !Number.isInteger(n) || n < 1 || n > LIMITS.json.choicesMax) {
+    throw unsupported('n', `must be a whole number from 1 to ${LIMITS.json.choicesMax}`);
+  }
+  return n;
+}
+
+function checkLists(body: Body): void {
+  if (!Array.isArray(body['messages'])) throw invalid('messages', 'must be an array of messages');
+  for (const field of ['messages', 'tools', 'functions']) {
+    const list = body[field];
+    if (Array.isArray(list) && list.length > LIMITS.json.messagesMax) {
+      throw new NodeError(
+        'too_many_items',
+        `The field "${field}" has more than ${LIMITS.json.messagesMax} items.`,
+        {
+          param: field,
+        },
+      );
+    }
+  }
+}
+
+/** Parameters for which upstreams charge extra, at prices that this node does not sell by. */
+function refusePricedExtras(body: Body): void {
+  const bestOf = body['best_of'] ?? 1;
+  if (bestOf !== 1) throw unsupported('best_of', 'is not sold here; use "n"');
+  const tier = body['service_tier'];
+  if (tier === 'priority' || tier === 'scale') throw unsupported('service_tier', 'is not sold here');
+  if ((body['web_search_options'] ?? undefined) !== undefined) {
+    throw unsupported('web_search_options', 'is not sold here');
+  }
+  const modalities = body['modalities'];
+  if (Array.isArray(modalities) && modalities.some((modality) => modality !== 'text')) {
+    throw unsupported('modalities', 'is sold for text only');
+  }
+}
+
+/** Characters of all strings, keys included; finds the one key that must never be merged into an object. */
+function countCharacters(value: unknown): number {
+  if (typeof value === 'string') return value.length;
+  if (typeof value !== 'object' || value === null) return 0;
+  let characters = 0;
+  if (Array.isArray(value)) {
+    for (const item of value) characters += countCharacters(item);
+    return characters;
+  }
+  for (const key of Object.keys(value)) {
+    if (key === '__proto__') throw new NodeError('invalid_request', 'The key "__proto__" is not accepted.');
+    characters += key.length + countCharacters((value as Body)[key]);
+  }
+  return characters;
+}
+
+const invalid = (param: string, what: string): NodeError =>
+  new NodeError('invalid_request', `The field "${param}" ${what}.`, { param });
+const unsupported = (param: string, what: string): NodeError =>
+  new NodeError('unsupported_parameter', `The field "${param}" ${what}.`, { param });
