@@ -1,0 +1,115 @@
+/** Holds: money set apart for a request in flight, until its cost is known or its lease ends. */
+import { NodeError, invariant } from '../base/error.ts';
+import { LIMITS } from '../base/limits.ts';
+import { msat } from '../base/money.ts';
+import { unixSeconds } from '../base/time.ts';
+import type { Account, HoldOutcome, Ledger, SettleOutcome } from './ledger.ts';
+import { minus } from './postings.ts';
+import type { Store } from './store.ts';
+
+type Holds = Pick<Ledger, 'hold' | 'settle' | 'release' | 'renew' | 'expireHolds'> & {
+  /** Holds of a process that died: their requests ended with it. */
+  releaseAll: () => number;
+};
+
+export function createHolds(store: Store): Holds {
+  const { books, clock } = store;
+  /** Monotonic time at which each open hold ends by itself. */
+  const leases = new Map<string, number>();
+  /** Ids of closed holds in two halves: when the younger is full, the older is forgotten at once. */
+  let closed = new Set<string>();
+  let closedBefore = new Set<string>();
+
+  function remember(id: string): void {
+    leases.delete(id);
+    closed.add(id);
+    if (closed.size < LIMITS.ledger.closedHoldsMax / 2) return;
+    closedBefore = closed;
+    closed = new Set();
+  }
+
+  function lease(id: string): void {
+    leases.set(id, clock.monotonic() + LIMITS.hold.leaseMs);
+  }
+
+  function refusal(account: Account | undefined, id: string, amount: number): HoldOutcome | undefined {
+    if (account === undefined) return { outcome: 'unknown-account' };
+    if (books.holds.has(id) || closed.has(id) || closedBefore.has(id)) return { outcome: 'duplicate' };
+    const { available, held, totalSpent, validityDate, balanceLimit } = account;
+    if (validityDate !== undefined && validityDate <= unixSeconds(clock)) return { outcome: 'expired' };
+    if (balanceLimit !== undefined && totalSpent + held + amount > balanceLimit)
+      return { outcome: 'limit', limit: balanceLimit, spent: totalSpent };
+    return available < amount ? { outcome: 'insufficient', available, held } : undefined;
+  }
+
+  function close(id: string, cost: number, kind: 'settle' | 'release'): SettleOutcome {
+    store.guard();
+    const hold = books.holds.get(id);
+    const account = hold && store.account(hold.account);
+    if (hold === undefined || account === undefined) return { outcome: 'closed' };
+    const charged = Math.min(cost, hold.amount + overdraft(account));
+    const durable = store.commit({
+      k: kind,
+      i: id,
+      a: hold.account,
+      p: { held: minus(hold.amount), avail: hold.amount - charged, ...(charged > 0 && { revenue: charged }) },
+      ...(kind === 'settle' && { m: [1, charged] as const }),
+    });
+    remember(id);
+    const after = store.account(hold.account) ?? account;
+    return {
+      outcome: 'settled',
+      charged: msat(charged),
+      available: after.available,
+      held: after.held,
+      durable,
+    };
+  }
+
+  return {
+    hold: ({ id, account, amount }) => {
+      store.guard();
+      invariant(Number.isSafeInteger(amount) && amount >= 0, 'a hold is a whole amount');
+      if (store.queued() > LIMITS.ledger.queueMax)
+        throw new NodeError('overloaded', 'The disk of this node does not keep up; try again in a moment.');
+      const refused = refusal(store.account(account), id, amount);
+      if (refused !== undefined) return refused;
+      const durable = store.commit({
+        k: 'hold',
+        i: id,
+        a: account,
+        p: { avail: minus(amount), held: amount },
+      });
+      lease(id);
+      return { outcome: 'held', amount, durable };
+    },
+    settle: (id, cost) => {
+      invariant(Number.isSafeInteger(cost) && cost >= 0, 'a cost is a whole amount');
+      return close(id, cost, 'settle');
+    },
+    release: (id) => close(id, 0, 'release'),
+    renew: (id) => {
+      if (leases.has(id)) lease(id);
+    },
+    expireHolds: () => {
+      if (store.poisoned() || !store.isOpen()) return 0;
+      const now = clock.monotonic();
+      const over = [...leases].filter(([, until]) => until <= now);
+      for (const [id] of over) close(id, 0, 'release');
+      return over.length;
+    },
+    releaseAll: () => {
+      const ids = [...books.holds.keys()];
+      for (const id of ids) close(id, 0, 'release');
+      closed = new Set();
+      closedBefore = new Set();
+      return ids.length;
+    },
+  };
+}
+
+/** What a cost above its hold may still take: free money, but never past the limit that was set for the key. */
+function overdraft({ available, held, totalSpent, balanceLimit }: Account): number {
+  if (balanceLimit === undefined) return available;
+  return Math.max(0, Math.min(available, balanceLimit - totalSpent - held));
+}

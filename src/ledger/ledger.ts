@@ -1,0 +1,241 @@
+/**
+ * Ledger: the durable truth about money. Interface and outcome unions; `level.ts` implements it on LevelDB.
+ *
+ * Every verb decides and applies in memory in one synchronous turn (nothing can come between a check and its
+ * write) and answers at once with an outcome. `durable` resolves when the entry and everything before it is on
+ * disk; nothing may be told to the outside before that. After a failed write every verb throws
+ * NodeError('storage_unavailable').
+ */
+import type { AccountId, OperationId } from '../base/id.ts';
+import type { Msat, Unit } from '../base/money.ts';
+import type { OutputPlan, StoredProof } from '../base/proof.ts';
+
+/** Resolves when the movement is fsynced; rejects with NodeError('storage_unavailable') if it never will be. */
+export interface Durable {
+  durable: Promise<void>;
+}
+
+/** `key`: prepaid, kept until refunded. `token`: one payment by X-Cashu whose remainder is returned. */
+export type AccountKind = 'key' | 'token';
+
+export interface Account {
+  id: AccountId;
+  kind: AccountKind;
+  /** Free money: what a hold or refund can take. Never negative. */
+  available: Msat;
+  /** Sum of the account's open holds. */
+  held: Msat;
+  totalRequests: number;
+  totalSpent: Msat;
+  /** Unix seconds. */
+  createdAt: number;
+  /** Where refunds are made: the mint and unit that the money came from. */
+  mint: string;
+  unit: Unit;
+  refundAddress?: string;
+  /** Unix seconds after which the key pays for nothing (its balance can still be refunded). */
+  validityDate?: number;
+  /** Most msat this key may ever spend. */
+  balanceLimit?: Msat;
+  balanceLimitReset?: string;
+  /** Latest refund or change, handed out again until money arrives anew. */
+  lastRefund?: OperationId;
+}
+
+export type HoldOutcome =
+  | ({ outcome: 'held'; amount: Msat } & Durable)
+  | { outcome: 'insufficient'; available: Msat; held: Msat }
+  | { outcome: 'limit'; limit: Msat; spent: Msat }
+  | { outcome: 'expired' }
+  | { outcome: 'duplicate' }
+  | { outcome: 'unknown-account' };
+
+export type SettleOutcome =
+  | ({ outcome: 'settled'; charged: Msat; available: Msat; held: Msat } & Durable)
+  /** The hold was settled, released or had expired before: nothing moved. */
+  | { outcome: 'closed' };
+
+/**
+ * State of an operation:
+ *
+ *   executing ──► done              the mint signed our outputs; booked in the same batch
+ *       │  ▲
+ *       │  └── (restart, timeout: the same request is repeated; ambiguous is not failed)
+ *       ├────► failed               evidence: refused, and nothing of it is at the mint
+ *       └────► blocked              the mint contradicts itself; alarm, an operator decides
+ */
+export type OperationState = 'executing' | 'done' | 'failed' | 'blocked';
+
+interface OperationBase {
+  id: OperationId;
+  state: OperationState;
+  /** Machine readable, e.g. `token_already_spent`; set with `failed` and `blocked`. */
+  reason?: string;
+  mint: string;
+  unit: Unit;
+  account: AccountId;
+  createdAt: number;
+}
+
+/** A token presented to us, swapped for proofs of our own. Credit and proofs are one batch. */
+export interface ReceiveOperation extends OperationBase {
+  kind: 'receive';
+  /** sha256 of the exact token text that was presented: the credential of whoever presented it. */
+  textHash: string;
+  /** sha256 of each proof's secret (32 hex characters are kept), sorted. */
+  claims: string[];
+  /** Sealed JSON of the presented proofs, needed to repeat the request byte for byte. Dropped when done. */
+  inputs?: string;
+  /** In the mint's unit; the presenter pays it. */
+  fee: number;
+  plan: OutputPlan;
+  /** Plans of refused attempts: a late landing of one of them must still be found by restore. */
+  oldPlans?: OutputPlan[];
+  purpose: 'create' | 'topup' | 'pay';
+}
+
+/** A token made by us: change, refund. `offline` when exact proofs were at hand, else by a swap at the mint. */
+export interface SendOperation extends OperationBase {
+  kind: 'send';
+  purpose: 'change' | 'refund' | 'withdraw';
+  /** What the account (or revenue) paid in total: face value and mint fee. */
+  debit: Msat;
+  /** Face value of the token in the mint's unit. */
+  amount: number;
+  /** Proofs that make up the token; set when done. The token text follows from them and the seed. */
+  token?: StoredProof[];
+  /** Only for a swap: our proofs that go in, and the outputs: first `sendCount` make the token, the rest is kept. */
+  swap?: { inputs: StoredProof[]; fee: number; plan: OutputPlan; sendCount: number };
+  /** Client's Idempotency-Key, if any. */
+  idempotencyKey?: string;
+}
+
+export type Operation = ReceiveOperation | SendOperation;
+
+export interface OpenReceive {
+  id: OperationId;
+  account: AccountId;
+  accountKind: AccountKind;
+  purpose: ReceiveOperation['purpose'];
+  mint: string;
+  unit: Unit;
+  textHash: string;
+  claims: string[];
+  inputs: string;
+  fee: number;
+  keyset: string;
+  amounts: number[];
+}
+
+export type OpenReceiveOutcome =
+  | ({ outcome: 'opened'; operation: ReceiveOperation } & Durable)
+  /** Same text, same proofs, same beneficiary: this very payment was presented before. */
+  | ({ outcome: 'replayed'; operation: ReceiveOperation } & Durable)
+  /** At least one proof was claimed by another payment, text or beneficiary. */
+  | { outcome: 'foreign'; operation: ReceiveOperation };
+
+export type SendOutcome =
+  | ({ outcome: 'issued'; operation: SendOperation } & Durable)
+  /** No exact proofs: `operation` is executing and wants a swap at the mint. */
+  | ({ outcome: 'swap'; operation: SendOperation } & Durable)
+  /** The same id or Idempotency-Key was used before; this is that operation. */
+  | ({ outcome: 'replayed'; operation: SendOperation } & Durable)
+  | { outcome: 'insufficient'; available: Msat }
+  /**
+   * We hold too few proofs at that mint (in its unit). If `inFlight` makes up for it, the rest is the input of swaps
+   * that are not finished: try again later. Otherwise never guess: alarm.
+   */
+  | { outcome: 'no-proofs'; have: number; inFlight: number };
+
+export interface OpenSend {
+  id: OperationId;
+  /** The constant 'operator' where the purpose is `withdraw`: paid out of `revenue`, never more than was earned. */
+  account: AccountId;
+  purpose: SendOperation['purpose'];
+  mint: string;
+  unit: Unit;
+  /** `all`: everything available in whole units; else the face value wanted, in the mint's unit. */
+  amount: number | 'all';
+  /** Input fee in parts per thousand units for a proof of the given keyset. */
+  feePpk: (keyset: string) => number;
+  /** Active keyset for outputs of a swap. */
+  keyset: string;
+  /** Splits an amount of the mint's unit into proof amounts of that keyset. */
+  split: (amount: number) => number[];
+  idempotencyKey?: string;
+}
+
+export interface Totals {
+  /** Msat by full ledger account name, e.g. `proofs:https://mint|sat`, `avail`, `held`, `owed`, `revenue`. */
+  assets: Record<string, Msat>;
+  liabilities: Record<string, Msat>;
+  /** `payouts` is negative: what the operator took out of `revenue`. */
+  equity: Record<string, Msat>;
+  /** assets - liabilities - equity; anything but 0 is a bug. */
+  drift: Msat;
+}
+
+export interface LedgerHealth {
+  open: boolean;
+  poisoned: boolean;
+  /** Number of the last journal entry. */
+  sequence: number;
+  queued: number;
+  executing: number;
+  blocked: number;
+}
+
+export interface Ledger {
+  account: (id: AccountId) => Account | undefined;
+  /** Account and operation of the exact token text, whatever became of it. */
+  operationOfText: (textHash: string) => ReceiveOperation | undefined;
+  operation: (id: OperationId) => Operation | undefined;
+
+  /** Takes `amount` from the free balance until settled, released or expired. */
+  hold: (request: { id: string; account: AccountId; amount: Msat }) => HoldOutcome;
+  /**
+   * Charges `cost`, at most the hold plus the free balance, and never past the account's `balanceLimit`; the rest of
+   * the hold is free again.
+   */
+  settle: (id: string, cost: Msat) => SettleOutcome;
+  /** Gives the whole hold back; cost 0, and no request is counted. Idempotent. */
+  release: (id: string) => SettleOutcome;
+  /** Extends the lease of a living request; memory only, because a lease does not outlive the process. */
+  renew: (id: string) => void;
+  /** Releases holds whose lease ended. Returns how many; 0, without throwing, when nothing can be written any more. */
+  expireHolds: () => number;
+
+  openReceive: (intent: OpenReceive) => OpenReceiveOutcome;
+  /** New plan with new counters after a definite refusal that is not about the inputs (keyset rotated). */
+  replanReceive: (
+    id: OperationId,
+    plan: { keyset: string; amounts: number[]; fee: number },
+  ) => { operation: ReceiveOperation } & Durable;
+  /** One batch: proofs into the pool, credit to the account, operation done. Idempotent. */
+  completeReceive: (id: OperationId, blindSignatures: string[], plan: OutputPlan) => Durable;
+  /** `claims` stay with it: a spent token stays refused, any other may be presented anew under a new plan. */
+  failOperation: (id: OperationId, reason: string) => Durable;
+  blockOperation: (id: OperationId, reason: string) => Durable;
+
+  openSend: (intent: OpenSend) => SendOutcome;
+  completeSend: (id: OperationId, blindSignatures: string[]) => Durable;
+  /** Less than one unit left on a one-shot account becomes the operator's, booked as `rounding`. */
+  sweepDust: (account: AccountId) => Durable;
+
+  /** Settings that create an account may carry; only present fields are changed. */
+  setAccountTerms: (
+    id: AccountId,
+    terms: Partial<Pick<Account, 'refundAddress' | 'validityDate' | 'balanceLimit' | 'balanceLimitReset'>>,
+  ) => Durable;
+
+  /** Operations that are executing or blocked, oldest first. */
+  unfinished: () => Operation[];
+  totals: () => Totals;
+  /** Proofs in our possession, for audits. */
+  proofs: () => { mint: string; unit: Unit; proof: StoredProof }[];
+  /** Small durable values of other rooms (last announcement, …), by key. */
+  getValue: (key: string) => string | undefined;
+  putValue: (key: string, value: string) => Durable;
+  health: () => LedgerHealth;
+  close: () => Promise<void>;
+}

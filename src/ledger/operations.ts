@@ -1,0 +1,140 @@
+/** Operations: rows they share, lookups, and the ends that are not success. */
+import { invariant } from '../base/error.ts';
+import type { OperationId } from '../base/id.ts';
+import { unitToMsat } from '../base/money.ts';
+import type { OutputPlan, StoredProof } from '../base/proof.ts';
+import type { Unfinished } from './books.ts';
+import type { Entry, Movement, RowChanges } from './journal.ts';
+import type { Ledger, Operation, SendOperation } from './ledger.ts';
+import { type PoolProof, type Shelf, proofKey } from './pool.ts';
+import { type Postings, minus, proofsAccount } from './postings.ts';
+import type { Store } from './store.ts';
+
+type Operations = Pick<
+  Ledger,
+  'operation' | 'operationOfText' | 'failOperation' | 'blockOperation' | 'unfinished' | 'proofs'
+>;
+
+/** Stands in for an account where the operator takes his own money out. */
+export const OPERATOR = 'operator';
+
+export function createOperations(store: Store): Operations {
+  const { books } = store;
+
+  return {
+    operation: (id) => store.operation(id),
+    operationOfText: (textHash) => {
+      const id = store.row(`x!${textHash}`) as OperationId | undefined;
+      const operation = id && store.operation(id);
+      return operation?.kind === 'receive' ? operation : undefined;
+    },
+    failOperation: (id, reason) => {
+      const operation = existing(store, id);
+      if (operation.state === 'done' || operation.state === 'failed') return { durable: store.flushed() };
+      const failed: Operation = { ...operation, state: 'failed', reason };
+      const back = operation.kind === 'send' ? giveBack(store, operation) : { p: {} };
+      const r = { ...back.r, ...operationRows(store, failed) };
+      return { durable: store.commit({ k: 'fail', i: id, ...back, r }) };
+    },
+    blockOperation: (id, reason) => {
+      const operation = existing(store, id);
+      if (operation.state !== 'executing') return { durable: store.flushed() };
+      const r = operationRows(store, { ...operation, state: 'blocked', reason });
+      return { durable: store.commit({ k: 'block', i: id, p: {}, r }) };
+    },
+    unfinished: () => {
+      store.guard();
+      return [...books.unfinished]
+        .sort(([, a], [, b]) => a.since - b.since)
+        .map(([id]) => existing(store, id));
+    },
+    proofs: () => {
+      store.guard();
+      return [...books.pool.all()].map(({ mint, unit, ...proof }) => ({ mint, unit, proof }));
+    },
+  };
+}
+
+export function existing(store: Store, id: OperationId): Operation {
+  const operation = store.operation(id);
+  invariant(operation !== undefined, 'an operation is opened before it goes on');
+  return operation;
+}
+
+/** The operation's own row, and the index of those that are not finished. */
+export function operationRows(store: Store, operation: Operation): RowChanges {
+  const key = `u!${operation.id}`;
+  const known = store.books.unfinished.get(operation.id);
+  const rows: RowChanges = { [`o!${operation.id}`]: operation };
+  if (operation.state === 'executing' || operation.state === 'blocked') {
+    const row: Unfinished = { state: operation.state, since: known?.since ?? store.books.sequence() + 1 };
+    rows[key] = row;
+  } else if (known !== undefined) {
+    rows[key] = null;
+  }
+  return rows;
+}
+
+/** Takes numbers that were never used and, because they are in the entry, never will be again (NUT-13). */
+export function reserveCounters(
+  store: Store,
+  keyset: string,
+  amounts: number[],
+): { plan: OutputPlan; rows: RowChanges } {
+  const key = `k!${keyset}`;
+  const counter = (store.row(key) as number | undefined) ?? 0;
+  return { plan: { keyset, counter, amounts }, rows: { [key]: counter + amounts.length } };
+}
+
+/** Proofs that follow from a plan and the mint's signatures on it. */
+export function signedProofs(plan: OutputPlan, blindSignatures: readonly string[]): StoredProof[] {
+  invariant(blindSignatures.length === plan.amounts.length, 'the mint signed every output of the plan');
+  return plan.amounts.map((amount, i) => ({
+    keyset: plan.keyset,
+    counter: plan.counter + i,
+    amount,
+    blindSignature: blindSignatures[i] ?? '',
+  }));
+}
+
+export const proofRows = (shelf: Shelf, proofs: readonly StoredProof[]): RowChanges =>
+  Object.fromEntries(
+    proofs.map((proof) => {
+      const row: PoolProof = { mint: shelf.mint, unit: shelf.unit, ...proof };
+      return [proofKey(proof), row];
+    }),
+  );
+export const noProofRows = (proofs: readonly StoredProof[]): RowChanges =>
+  Object.fromEntries(proofs.map((proof) => [proofKey(proof), null]));
+
+export const faceOf = (proofs: readonly StoredProof[]): number =>
+  proofs.reduce((sum, { amount }) => sum + amount, 0);
+
+/** Who pays for a token: an account, or the operator out of his earnings. */
+export function payer(operation: Pick<SendOperation, 'purpose' | 'account'>, delta: number): Postings {
+  return operation.purpose === 'withdraw' ? { payouts: delta } : { avail: delta };
+}
+export const accountField = (
+  operation: Pick<Operation, 'kind' | 'account'> & { purpose: string },
+): { a?: string } => (operation.purpose === 'withdraw' ? {} : { a: operation.account });
+
+/** Undoes the intent of a swap that never happened: inputs into the pool, money to whoever paid. */
+function giveBack(store: Store, operation: SendOperation): Pick<Movement, 'a' | 'p' | 'r' | 's'> {
+  const inputs = operation.swap?.inputs ?? [];
+  const value = unitToMsat(faceOf(inputs), operation.unit);
+  const forget: Pick<Entry, 's'> =
+    operation.purpose !== 'withdraw' && store.account(operation.account)?.lastRefund === operation.id
+      ? { s: { lastRefund: null } }
+      : {};
+  return {
+    ...accountField(operation),
+    ...forget,
+    p: {
+      ...payer(operation, operation.debit),
+      owed: minus(operation.debit),
+      inflight: minus(value),
+      [proofsAccount(operation.mint, operation.unit)]: value,
+    },
+    r: proofRows(operation, inputs),
+  };
+}

@@ -1,0 +1,204 @@
+/** Send: tokens made of our proofs, offline when exact ones are at hand, else through a swap at the mint. */
+import { invariant } from '../base/error.ts';
+import type { AccountId, OperationId } from '../base/id.ts';
+import { type Msat, msat, msatToUnitFloor, unitToMsat } from '../base/money.ts';
+import type { StoredProof } from '../base/proof.ts';
+import { unixSeconds } from '../base/time.ts';
+import type { Movement } from './journal.ts';
+import type { Ledger, OpenSend, SendOperation, SendOutcome } from './ledger.ts';
+import {
+  OPERATOR,
+  accountField,
+  existing,
+  faceOf,
+  noProofRows,
+  operationRows,
+  payer,
+  proofRows,
+  reserveCounters,
+  signedProofs,
+} from './operations.ts';
+import { minus, proofsAccount } from './postings.ts';
+import type { Store } from './store.ts';
+
+type Send = Pick<Ledger, 'openSend' | 'completeSend'>;
+
+export function createSend(store: Store): Send {
+  const { books } = store;
+
+  /** What the account can give; for the operator, what was earned and not yet taken out. */
+  function availableTo(intent: OpenSend): Msat {
+    if (intent.purpose !== 'withdraw') return store.account(intent.account)?.available ?? msat(0);
+    const earned = (books.balances.get('revenue') ?? 0) + (books.balances.get('payouts') ?? 0);
+    return msat(Math.max(0, earned));
+  }
+
+  /** Our proofs at that mint that went into swaps which are not finished. */
+  function inFlight({ mint, unit }: OpenSend): number {
+    const swaps = [...books.unfinished.keys()].map((id) => existing(store, id));
+    return swaps
+      .filter((operation) => operation.mint === mint && operation.unit === unit && operation.kind === 'send')
+      .reduce(
+        (sum, operation) => sum + faceOf(operation.kind === 'send' ? (operation.swap?.inputs ?? []) : []),
+        0,
+      );
+  }
+
+  function replayed(intent: OpenSend): SendOutcome | undefined {
+    const { id, account, idempotencyKey } = intent;
+    const known =
+      idempotencyKey === undefined
+        ? undefined
+        : (store.row(`i!${account}|${idempotencyKey}`) as OperationId | undefined);
+    const operation = store.operation(known ?? id);
+    if (operation === undefined) return undefined;
+    invariant(operation.kind === 'send' && operation.account === account, 'an operation id has one owner');
+    return { outcome: 'replayed', operation, durable: store.flushed() };
+  }
+
+  function begin(intent: OpenSend, amount: number, debit: number): SendOperation {
+    return {
+      id: intent.id,
+      kind: 'send',
+      state: 'executing',
+      mint: intent.mint,
+      unit: intent.unit,
+      account: intent.account,
+      createdAt: unixSeconds(store.clock),
+      purpose: intent.purpose,
+      debit: msat(debit),
+      amount,
+      ...(intent.idempotencyKey !== undefined && { idempotencyKey: intent.idempotencyKey }),
+    };
+  }
+
+  /** What both ways have in common: who pays, how the operation is found again, and which refund is the latest. */
+  function movement(operation: SendOperation): Pick<Movement, 'i' | 'a' | 's' | 'r'> {
+    const { id, account, idempotencyKey, purpose } = operation;
+    return {
+      i: id,
+      ...accountField(operation),
+      ...(purpose !== 'withdraw' && { s: { lastRefund: id } }),
+      r: {
+        ...operationRows(store, operation),
+        ...(idempotencyKey !== undefined && { [`i!${account}|${idempotencyKey}`]: id }),
+      },
+    };
+  }
+
+  function issue(intent: OpenSend, units: number, token: StoredProof[]): SendOutcome {
+    const debit = unitToMsat(units, intent.unit);
+    const operation: SendOperation = { ...begin(intent, units, debit), state: 'done', token };
+    const common = movement(operation);
+    const durable = store.commit({
+      k: 'send-done',
+      ...common,
+      p: { ...payer(operation, minus(debit)), [proofsAccount(intent.mint, intent.unit)]: minus(debit) },
+      r: { ...common.r, ...noProofRows(token) },
+    });
+    return { outcome: 'issued', operation, durable };
+  }
+
+  function startSwap(intent: OpenSend, units: number, available: Msat): SendOutcome {
+    const feeOf = (inputs: readonly StoredProof[]): number =>
+      Math.ceil(inputs.reduce((sum, proof) => sum + intent.feePpk(proof.keyset), 0) / 1000);
+    const takesAll = intent.amount === 'all';
+    const inputs = books.pool.pickCover(
+      intent,
+      (picked) => units + (takesAll ? 0 : feeOf(picked)) - faceOf(picked),
+    );
+    if (inputs === undefined)
+      return { outcome: 'no-proofs', have: books.pool.sum(intent), inFlight: inFlight(intent) };
+    const fee = feeOf(inputs);
+    const face = takesAll ? units - fee : units;
+    const debit = unitToMsat(face + fee, intent.unit);
+    if (face <= 0 || debit > available) return { outcome: 'insufficient', available };
+    return swap(intent, { inputs, fee, face, debit });
+  }
+
+  function swap(
+    intent: OpenSend,
+    choice: { inputs: StoredProof[]; fee: number; face: number; debit: Msat },
+  ): SendOutcome {
+    const { inputs, fee, face, debit } = choice;
+    const kept = faceOf(inputs) - face - fee;
+    const sent = powersOfTwo(face);
+    const outputs = [...sent, ...(kept > 0 ? intent.split(kept) : [])];
+    invariant(
+      outputs.reduce((sum, amount) => sum + amount, fee) === faceOf(inputs),
+      'a swap keeps its value',
+    );
+    const { plan, rows } = reserveCounters(store, intent.keyset, outputs);
+    const operation: SendOperation = {
+      ...begin(intent, face, debit),
+      swap: { inputs, fee, plan, sendCount: sent.length },
+    };
+    const value = unitToMsat(faceOf(inputs), intent.unit);
+    const common = movement(operation);
+    const durable = store.commit({
+      k: 'send-open',
+      ...common,
+      p: {
+        ...payer(operation, minus(debit)),
+        owed: debit,
+        [proofsAccount(intent.mint, intent.unit)]: minus(value),
+        inflight: value,
+      },
+      r: { ...common.r, ...rows, ...noProofRows(inputs) },
+    });
+    return { outcome: 'swap', operation, durable };
+  }
+
+  return {
+    openSend: (intent) => {
+      const before = replayed(intent);
+      if (before !== undefined) return before;
+      invariant(
+        (intent.purpose === 'withdraw') === (intent.account === (OPERATOR as AccountId)),
+        'only the operator withdraws',
+      );
+      const available = availableTo(intent);
+      const units = intent.amount === 'all' ? msatToUnitFloor(available, intent.unit) : intent.amount;
+      invariant(Number.isSafeInteger(units), 'a token has a whole amount');
+      if (units <= 0 || unitToMsat(units, intent.unit) > available)
+        return { outcome: 'insufficient', available };
+      const exact = books.pool.pickExact(intent, units, intent.account);
+      const outcome = exact ? issue(intent, units, exact) : startSwap(intent, units, available);
+      if ('operation' in outcome) books.pool.free(intent.account);
+      return outcome;
+    },
+    completeSend: (id, blindSignatures) => {
+      const operation = existing(store, id);
+      invariant(operation.kind === 'send', 'a send operation is completed as one');
+      if (operation.state === 'done') return { durable: store.flushed() };
+      const { swap: spent, reason: _reason, ...rest } = operation;
+      invariant(spent !== undefined && operation.state !== 'failed', 'a refused swap is not completed');
+      const proofs = signedProofs(spent.plan, blindSignatures);
+      const token = proofs.slice(0, spent.sendCount);
+      const kept = proofs.slice(spent.sendCount);
+      const durable = store.commit({
+        k: 'send-done',
+        i: id,
+        p: {
+          owed: minus(operation.debit),
+          inflight: minus(unitToMsat(faceOf(spent.inputs), operation.unit)),
+          [proofsAccount(operation.mint, operation.unit)]: unitToMsat(faceOf(kept), operation.unit),
+        },
+        r: { ...proofRows(operation, kept), ...operationRows(store, { ...rest, state: 'done', token }) },
+      });
+      return { durable };
+    },
+  };
+}
+
+/** Fewest proofs for an amount: its binary digits, smallest first. */
+function powersOfTwo(amount: number): number[] {
+  const parts: number[] = [];
+  for (let value = 1, rest = amount; rest > 0; value *= 2) {
+    if (rest % (value * 2) !== 0) {
+      parts.push(value);
+      rest -= value;
+    }
+  }
+  return parts;
+}
