@@ -1,0 +1,99 @@
+/** The listed mints: one connection, one set of keysets and one reputation per URL. */
+import { NodeError } from '../base/error.ts';
+import { errorKind, type Logger } from '../base/log.ts';
+import type { Unit } from '../base/money.ts';
+import type { Clock } from '../base/time.ts';
+import { createKeysets, type Keysets } from './keysets.ts';
+import { createMintClient, type MintClient } from './mint-http.ts';
+import { normaliseMintUrl } from './mint-url.ts';
+
+/** As an operator lists it. A mint with two units is listed twice. */
+export interface ListedMint {
+  url: string;
+  unit: Unit;
+  /** Allows http and addresses that are not public: for mints on the own machine. */
+  allowPrivate: boolean;
+}
+
+export interface Mint {
+  url: string;
+  units: Unit[];
+  client: MintClient;
+  keysets: Keysets;
+  /** It signed something else than asked: take nothing new from it. Lasts until the process ends. */
+  quarantine: (why: string) => void;
+  quarantined: () => boolean;
+}
+
+export interface Mints {
+  all: () => Mint[];
+  /** Throws NodeError('untrusted_mint') for a mint that is not listed. */
+  get: (url: string) => Mint;
+  unitsOf: (url: string) => readonly Unit[] | undefined;
+  start: () => Promise<void>;
+  close: () => void;
+}
+
+export function createMints(options: { listed: readonly ListedMint[]; clock: Clock; log: Logger }): Mints {
+  const { listed, clock, log } = options;
+  const mints = new Map<string, Mint>();
+  const ownerOfKeyset = new Map<string, string>();
+
+  for (const { url: text, unit, allowPrivate } of listed) {
+    const url = normaliseMintUrl(text);
+    const known = mints.get(url);
+    if (known === undefined) mints.set(url, open(url, unit, allowPrivate));
+    else if (!known.units.includes(unit)) known.units.push(unit);
+  }
+
+  function open(url: string, unit: Unit, allowPrivate: boolean): Mint {
+    const { protocol, host } = new URL(url);
+    if (protocol !== 'https:' && !allowPrivate) {
+      throw new NodeError(
+        'untrusted_mint',
+        `Mint ${host} must use https, or allow_private must be set for it.`,
+      );
+    }
+    const client = createMintClient({ url, allowPrivate, clock, log });
+    const claim = (keyset: string): boolean => {
+      const owner = ownerOfKeyset.get(keyset) ?? url;
+      ownerOfKeyset.set(keyset, owner);
+      return owner === url;
+    };
+    let quarantined = false;
+    return {
+      url,
+      units: [unit],
+      client,
+      keysets: createKeysets({ client, clock, log, mint: host, claim }),
+      quarantined: () => quarantined,
+      quarantine: (why) => {
+        quarantined = true;
+        log.error('wallet.mint.quarantined', { mint: host, why });
+      },
+    };
+  }
+
+  return {
+    all: () => [...mints.values()],
+    unitsOf: (url) => mints.get(url)?.units,
+    get: (url) => {
+      const mint = mints.get(url);
+      if (mint === undefined)
+        throw new NodeError('untrusted_mint', 'This mint is not listed by the operator.');
+      return mint;
+    },
+    start: async () => {
+      await Promise.all(
+        [...mints.values()].map((mint) =>
+          mint.keysets.load().catch((error: unknown) => {
+            log.warn('wallet.mint.unreachable', { mint: new URL(mint.url).host, error: errorKind(error) });
+          }),
+        ),
+      );
+    },
+    close: () => {
+      for (const mint of mints.values()) mint.client.close();
+    },
+  };
+}
