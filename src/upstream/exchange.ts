@@ -1,0 +1,203 @@
+/**
+ * Exchange: one request and its answer as undici's handler sees it, turned into an iterable of the body's bytes.
+ *
+ *   sent ──► answering ──► ended                 all bytes came
+ *     │          │  ▲
+ *     │          └──┴─ paused, flowing           the reader is slower, faster than the upstream
+ *     └──────────┴──► failed                     broken off, out of time, or aborted
+ */
+import type { Dispatcher } from 'undici';
+import { NodeError } from '../base/error.ts';
+import { LIMITS } from '../base/limits.ts';
+import type { Clock } from '../base/time.ts';
+import { breakdown } from './breakdown.ts';
+import type { Watch, Watched } from './watch.ts';
+
+export interface Head {
+  status: number;
+  contentType: string;
+  contentEncoding: string | undefined;
+  retryAfter: string | undefined;
+  retryAfterMs: string | undefined;
+}
+
+export interface Exchange {
+  handler: Dispatcher.DispatchHandler;
+  /** Resolves with the head of the answer; rejects if none comes. */
+  started: Promise<void>;
+  /** Only after `started`. */
+  head: () => Head;
+  /** Can be read once. Whoever stops reading early closes the connection. */
+  chunks: AsyncIterable<Buffer>;
+  /** Closes the connection unless the answer has ended. */
+  cancel: () => void;
+}
+
+export interface ExchangeOptions {
+  clock: Clock;
+  watch: Watch;
+  timeouts: { firstByteMs: number; idleMs: number };
+  signal: AbortSignal;
+}
+
+type Result = IteratorResult<Buffer, undefined>;
+interface Waiting {
+  resolve: (result: Result) => void;
+  reject: (error: Error) => void;
+}
+
+const END: Result = { done: true, value: undefined };
+
+export function createExchange({ clock, watch, timeouts, signal }: ExchangeOptions): Exchange {
+  let controller: Dispatcher.DispatchController | undefined;
+  let head: Head | undefined;
+  /** Bytes that came before anybody asked for them; `first` is the next to be given. */
+  let ready: Buffer[] = [];
+  let first = 0;
+  let readyBytes = 0;
+  let totalBytes = 0;
+  let waiting: Waiting | undefined;
+  let ended = false;
+  let failure: Error | undefined;
+  const watched: Watched = {
+    deadline: clock.monotonic() + timeouts.firstByteMs,
+    expire: () => fail(new NodeError('upstream_timeout', TOO_SLOW)),
+  };
+
+  let begin: () => void = () => undefined;
+  let refuse: (error: Error) => void = () => undefined;
+  const started = new Promise<void>((resolve, reject) => {
+    begin = resolve;
+    refuse = reject;
+  });
+
+  function finish(): void {
+    watch.remove(watched);
+    signal.removeEventListener('abort', onAbort);
+  }
+
+  function fail(error: Error): void {
+    if (ended || failure !== undefined) return;
+    failure = error;
+    finish();
+    controller?.abort(error);
+    if (head === undefined) refuse(error);
+    waiting?.reject(error);
+    waiting = undefined;
+  }
+
+  const onAbort = (): void => fail(asError(signal.reason));
+
+  function take(chunk: Buffer): void {
+    totalBytes += chunk.length;
+    if (totalBytes > LIMITS.upstream.answerBytesMax) {
+      fail(new NodeError('upstream_error', 'The answer of the AI server is too large.'));
+      return;
+    }
+    watched.deadline = clock.monotonic() + timeouts.idleMs;
+    if (waiting !== undefined) {
+      const { resolve } = waiting;
+      waiting = undefined;
+      resolve({ done: false, value: chunk });
+      return;
+    }
+    ready.push(chunk);
+    readyBytes += chunk.length;
+    if (readyBytes >= LIMITS.upstream.readAheadBytes) {
+      controller?.pause();
+      // As long as the reader is the slow one, the upstream owes nothing.
+      watched.deadline = Infinity;
+    }
+  }
+
+  function next(): Promise<Result> {
+    const chunk = ready[first];
+    if (chunk !== undefined) {
+      first++;
+      readyBytes -= chunk.length;
+      if (first === ready.length) {
+        ready = [];
+        first = 0;
+        flow();
+      }
+      return Promise.resolve({ done: false, value: chunk });
+    }
+    if (failure !== undefined) return Promise.reject(failure);
+    if (ended) return Promise.resolve(END);
+    return new Promise((resolve, reject) => {
+      waiting = { resolve, reject };
+    });
+  }
+
+  function flow(): void {
+    if (ended || failure !== undefined || controller?.paused !== true) return;
+    watched.deadline = clock.monotonic() + timeouts.idleMs;
+    controller.resume();
+  }
+
+  function cancel(): void {
+    fail(new Error('the reader stopped'));
+    ready = [];
+    first = 0;
+  }
+
+  const iterator: AsyncIterator<Buffer, undefined> = {
+    next,
+    return: () => {
+      cancel();
+      return Promise.resolve(END);
+    },
+  };
+
+  if (signal.aborted) {
+    onAbort();
+  } else {
+    signal.addEventListener('abort', onAbort, { once: true });
+    watch.add(watched);
+  }
+
+  return {
+    started,
+    head: () => {
+      if (head === undefined) throw new Error('the answer has not begun');
+      return head;
+    },
+    chunks: { [Symbol.asyncIterator]: () => iterator },
+    cancel,
+    handler: {
+      // Without this an exchange that failed while it waited for a connection would be sent after all.
+      onRequestStart: (started) => {
+        controller = started;
+        if (failure !== undefined) started.abort(failure);
+      },
+      onResponseStart: (_controller, status, headers) => {
+        // 1xx are announcements; the answer is still to come.
+        if (status < 200) return;
+        head = {
+          status,
+          contentType: one(headers['content-type']) ?? '',
+          contentEncoding: one(headers['content-encoding'])?.toLowerCase(),
+          retryAfter: one(headers['retry-after']),
+          retryAfterMs: one(headers['retry-after-ms']),
+        };
+        begin();
+      },
+      onResponseData: (_controller, chunk) => take(chunk),
+      onResponseEnd: () => {
+        if (failure !== undefined) return;
+        ended = true;
+        finish();
+        waiting?.resolve(END);
+        waiting = undefined;
+      },
+      onResponseError: (_controller, error) => fail(breakdown(error, head !== undefined)),
+    },
+  };
+}
+
+const TOO_SLOW = 'The AI server did not answer in time. Nothing is charged for what did not come.';
+
+const one = (value: string | string[] | undefined): string | undefined =>
+  Array.isArray(value) ? value[0] : value;
+
+const asError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error('aborted'));

@@ -1,0 +1,34 @@
+/** Upstream: conversation with one OpenAI-compatible AI server. */
+import type { Usage } from '../protocol/openai.ts';
+
+export interface UpstreamRequest {
+  /** Path below the base URL, e.g. `/chat/completions`. */
+  path: string;
+  /** JSON body, sent as it is. */
+  body: Buffer;
+  stream: boolean;
+  /** Aborting closes the connection at once; also before a connection was free. */
+  signal: AbortSignal;
+}
+
+/**
+ * An answer whose status is 2xx. Others are thrown as NodeError before any byte: upstream 401/402/403 and 5xx as
+ * `upstream_error` (502), 429 as `rate_limited` with its retry-after, timeouts as `upstream_timeout`, connection
+ * failures as `upstream_unavailable`, 400/404/413/422 as `upstream_rejected` with the upstream's own status.
+ */
+export interface UpstreamAnswer {
+  status: number;
+  contentType: string;
+  /** Bytes exactly as received, with backpressure. Throws NodeError if the upstream breaks off or falls silent. */
+  chunks: AsyncIterable<Buffer>;
+}
+
+export interface Upstream {
+  readonly id: string;
+  complete: (request: UpstreamRequest) => Promise<UpstreamAnswer>;
+  /** GET <base>/models, bounded; raw JSON. */
+  listModels: (signal: AbortSignal) => Promise<unknown>;
+  close: () => Promise<void>;
+}
+
+export type { Usage };
