@@ -1,0 +1,206 @@
+/** Account use cases of the balance routes: create, info, top up, refund. */
+import { NodeError } from '../base/error.ts';
+import type { AccountId } from '../base/id.ts';
+import { type Logger, errorKind } from '../base/log.ts';
+import { type Msat, ZERO, unitToMsat } from '../base/money.ts';
+import { Secret } from '../base/secret.ts';
+import { tokenTextHash } from '../base/token-text.ts';
+import type { Account, Ledger, SendOperation } from '../ledger/ledger.ts';
+import type { Wallet } from '../wallet/wallet.ts';
+import type { Deposits } from './deposit.ts';
+import { type Payers, deadKey } from './payer.ts';
+import type { PaidOut, Payouts } from './payout.ts';
+import type { Credential, Receipt } from './request.ts';
+
+/** Terms a key may be created with; all optional, checked by the face. */
+export interface AccountTerms {
+  balanceLimit?: Msat;
+  balanceLimitReset?: string;
+  validityDate?: number;
+  refundAddress?: string;
+}
+
+export interface AccountInfo {
+  account: Account;
+  /** The key itself, for whoever proved to hold it. */
+  apiKey: Secret;
+}
+
+export interface Accounts {
+  create: (
+    token: Secret,
+    terms: AccountTerms,
+  ) => Promise<{ apiKey: Secret; balance: Msat; replayed: boolean }>;
+  info: (credential: Credential) => Promise<AccountInfo>;
+  topUp: (credential: Credential, token: Secret) => Promise<{ credited: Msat; replayed: boolean }>;
+  /** Throws refund_busy, nothing_to_refund, refund_too_small, invalid_api_key, mint_unreachable. */
+  refund: (credential: Credential, amountSats?: number, idempotencyKey?: string) => Promise<PaidOut>;
+  /** Change of a one-shot payment by its original token; the same token again until it is spent. */
+  claimChange: (original: Secret) => Promise<PaidOut>;
+  /** Makes the change of a one-shot payment that has just been settled; less than one unit stays with the node. */
+  changeOf: (account: AccountId, receipt: Receipt) => Promise<Receipt>;
+}
+
+export function createAccounts(parts: {
+  ledger: Ledger;
+  wallet: Wallet;
+  payers: Payers;
+  deposits: Deposits;
+  payouts: Payouts;
+  log: Logger;
+}): Accounts {
+  const { ledger, wallet, payers, deposits, payouts, log } = parts;
+
+  const existing = (id: AccountId): Account => {
+    const account = ledger.account(id);
+    if (!account) throw deadKey();
+    return account;
+  };
+
+  /** The `sk-` form of a kept credential. A known token is read again only to derive its key. */
+  function apiKeyOf(credential: Credential): Secret {
+    if (credential.kind === 'key') return credential.key;
+    return new Secret(payers.keyOfToken(wallet.inspect(credential.token.reveal())));
+  }
+
+  /** An unspent copy of an earlier payout is handed out again; once it is spent at the mint it is gone. */
+  async function repeat(operation: SendOperation, spent: () => NodeError): Promise<PaidOut> {
+    const paid = await payouts.again(operation.id);
+    const states = await wallet.checkStates(operation.mint, operation.unit, operation.token ?? []);
+    if (states.length > 0 && states.every((state) => state === 'SPENT')) throw spent();
+    return paid;
+  }
+
+  const lastPayout = (account: Account): SendOperation | undefined => {
+    const operation = account.lastRefund === undefined ? undefined : ledger.operation(account.lastRefund);
+    return operation?.kind === 'send' && operation.state !== 'failed' ? operation : undefined;
+  };
+
+  return {
+    create: async (token, terms) => {
+      const info = wallet.inspect(token.reveal());
+      const credential: Credential = { kind: 'token', token, remainder: 'keep' };
+      const known = ledger.operationOfText(info.textHash)?.state === 'done';
+      const id = await payers.account(credential);
+      if (!known && Object.keys(terms).length > 0) await ledger.setAccountTerms(id, terms).durable;
+      return {
+        apiKey: new Secret(payers.keyOfToken(info)),
+        balance: existing(id).available,
+        replayed: known,
+      };
+    },
+
+    info: async (credential) => {
+      const id = await payers.account(credential);
+      return { account: existing(id), apiKey: apiKeyOf(credential) };
+    },
+
+    topUp: async (credential, token) => {
+      const id = await payers.account(credential);
+      const info = wallet.inspect(token.reveal());
+      const { operation, replayed } = await deposits.deposit(info, {
+        account: id,
+        accountKind: 'key',
+        purpose: 'topup',
+      });
+      const units = operation.plan.amounts.reduce((sum, amount) => sum + amount, 0);
+      return { credited: unitToMsat(units, operation.unit), replayed };
+    },
+
+    refund: async (credential, amountSats, idempotencyKey) => {
+      const id = accountForRefund(credential);
+      const account = existing(id);
+      if (account.held > ZERO) throw refundBusy();
+      const units = amountSats === undefined ? undefined : refundUnits(account, amountSats);
+      if (units === undefined && account.available < unitToMsat(1, account.unit)) {
+        const last = lastPayout(account);
+        if (last) return repeat(last, nothingToRefund);
+        throw account.available === ZERO ? nothingToRefund() : refundTooSmall();
+      }
+      const paid = await payouts.send({
+        account: id,
+        purpose: 'refund',
+        ...(units === undefined ? {} : { amount: units }),
+        ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+      });
+      if (paid) return paid;
+      if (units !== undefined) throw refundTooMuch(account);
+      throw refundTooSmall();
+    },
+
+    changeOf: async (id, receipt) => {
+      try {
+        const paid = await change(id);
+        return paid ? { ...receipt, change: paid.token } : receipt;
+      } catch (error) {
+        // The answer is paid and must arrive; its change stays on record and is claimed with the original token.
+        log.warn('gateway.change.delayed', { request_id: receipt.requestId, error: errorKind(error) });
+        return receipt;
+      }
+    },
+
+    claimChange: async (original) => {
+      const operation = ledger.operationOfText(tokenTextHash(original.reveal()));
+      if (operation?.purpose !== 'pay' || operation.state === 'failed') throw refundNotFound();
+      const account = ledger.account(operation.account);
+      if (operation.state !== 'done' || !account || account.held > ZERO) throw refundPending();
+      if (account.available >= unitToMsat(1, account.unit)) {
+        const paid = await change(account.id);
+        if (paid) return paid;
+      }
+      const last = lastPayout(account);
+      if (!last) throw refundNotFound();
+      return repeat(last, refundSwept);
+    },
+  };
+
+  /** Everything left in whole units, once; whoever comes second gets the same token. */
+  async function change(id: AccountId): Promise<PaidOut | undefined> {
+    const paid = await payouts.send({ account: id, purpose: 'change' });
+    const account = existing(id);
+    if (account.available > ZERO && account.held === ZERO) await ledger.sweepDust(id).durable;
+    if (paid) return paid;
+    const last = lastPayout(account);
+    return last ? payouts.again(last.id) : undefined;
+  }
+
+  /** A refund never creates an account: an unseen token stays its owner's. */
+  function accountForRefund(credential: Credential): AccountId {
+    if (credential.kind === 'token') {
+      const known = ledger.operationOfText(tokenTextHash(credential.token.reveal()));
+      if (known?.purpose !== 'create' || !ledger.account(known.account)) throw deadKey();
+      return known.account;
+    }
+    return payers.existingKey(credential.key);
+  }
+}
+
+function refundUnits(account: Account, sats: number): number {
+  const wanted = account.unit === 'sat' ? sats : sats * 1000;
+  if (unitToMsat(wanted, account.unit) > account.available) throw refundTooMuch(account);
+  return wanted;
+}
+
+const refundTooMuch = (account: Account): NodeError =>
+  new NodeError(
+    'insufficient_balance',
+    `Insufficient credits: ${account.available} mSats are available for a refund, mint fees included.`,
+    { metadata: { available_msats: account.available } },
+  );
+const refundBusy = (): NodeError =>
+  new NodeError('refund_busy', 'Cannot refund key. There are ongoing requests for this api key.', {
+    legacyDetail: 'Cannot refund key. There are ongoing requests for this api key.',
+    retryAfterMs: 1_000,
+  });
+const nothingToRefund = (): NodeError =>
+  new NodeError('nothing_to_refund', 'No balance to refund', { legacyDetail: 'No balance to refund' });
+const refundTooSmall = (): NodeError =>
+  new NodeError('refund_too_small', 'Balance too small to refund', {
+    legacyDetail: 'Balance too small to refund',
+  });
+const refundNotFound = (): NodeError =>
+  new NodeError('refund_not_found', 'Refund not found', { legacyDetail: 'Refund not found' });
+const refundPending = (): NodeError =>
+  new NodeError('refund_pending', 'Refund is pending; retry shortly.', { retryAfterMs: 2_000 });
+const refundSwept = (): NodeError =>
+  new NodeError('refund_swept', 'This change was claimed already: its token is spent at the mint.');

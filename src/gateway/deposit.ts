@@ -1,0 +1,230 @@
+/** Deposit: a presented token becomes proofs of ours and a credit, once, whatever the network does meanwhile. */
+import { NodeError, invariant } from '../base/error.ts';
+import { type AccountId, type OperationId, newOperationId } from '../base/id.ts';
+import { LIMITS } from '../base/limits.ts';
+import type { Logger } from '../base/log.ts';
+import { unitToMsat } from '../base/money.ts';
+import type { Sealer } from '../base/seal.ts';
+import { Secret } from '../base/secret.ts';
+import type { AccountKind, Ledger, ReceiveOperation } from '../ledger/ledger.ts';
+import type { InputProof, ReceivePlan, TokenInfo, Wallet } from '../wallet/wallet.ts';
+import type { Driver } from './drive.ts';
+
+export interface Beneficiary {
+  account: AccountId;
+  accountKind: AccountKind;
+  purpose: ReceiveOperation['purpose'];
+}
+
+export interface Deposits {
+  /**
+   * Credits a token to its beneficiary. The same token for the same beneficiary again is `replayed`, not credited.
+   * Throws NodeError: what `Wallet.inspect` and `planReceive` throw, token_already_spent, token_already_claimed,
+   * mint_unreachable (payment in flight: the same token may be sent again), mint_quarantined.
+   */
+  deposit: (info: TokenInfo, to: Beneficiary) => Promise<{ operation: ReceiveOperation; replayed: boolean }>;
+  /** Waits for an operation that exists already, as long as a client can wait. Throws as above. */
+  settled: (id: OperationId) => Promise<ReceiveOperation>;
+  /** Takes up an operation found unfinished at start. */
+  resume: (operation: ReceiveOperation) => void;
+}
+
+export function createDeposits(parts: {
+  ledger: Ledger;
+  wallet: Wallet;
+  sealer: Sealer;
+  driver: Driver;
+  log: Logger;
+}): Deposits {
+  const { ledger, wallet, sealer, driver, log } = parts;
+
+  const current = (id: OperationId): ReceiveOperation => {
+    const operation = ledger.operation(id);
+    invariant(operation?.kind === 'receive', 'a receive operation keeps its kind');
+    return operation;
+  };
+
+  /** One round with the mint; true when the operation reached a final state. */
+  async function step(
+    id: OperationId,
+    firstAttempt: boolean,
+  ): Promise<{ done: boolean; retryAfterMs?: number }> {
+    const operation = current(id);
+    if (operation.state !== 'executing') return { done: true };
+    invariant(operation.inputs !== undefined, 'an executing receive keeps its inputs');
+    const inputs = JSON.parse(sealer.open(operation.inputs, operation.textHash)) as InputProof[];
+    const result = await wallet.swap({
+      mint: operation.mint,
+      unit: operation.unit,
+      inputs,
+      plan: operation.plan,
+      ...(operation.oldPlans ? { oldPlans: operation.oldPlans } : {}),
+      firstAttempt,
+    });
+    switch (result.outcome) {
+      case 'signed':
+        await ledger.completeReceive(id, result.blindSignatures, result.plan).durable;
+        wallet.prepare(operation.mint, operation.unit, storedProofs(result.plan, result.blindSignatures));
+        return { done: true };
+      case 'spent':
+        await ledger.failOperation(id, 'token_already_spent').durable;
+        return { done: true };
+      case 'refused':
+        await ledger.failOperation(id, `refused_${result.code}`).durable;
+        return { done: true };
+      case 'contradiction':
+        log.error('gateway.deposit.blocked', { operation: id, detail: result.detail });
+        await ledger.blockOperation(id, 'mint_contradiction').durable;
+        return { done: true };
+      case 'replan':
+        return replan(operation, inputs);
+      case 'unresolved':
+        return {
+          done: false,
+          ...(result.retryAfterMs === undefined ? {} : { retryAfterMs: result.retryAfterMs }),
+        };
+    }
+  }
+
+  /** The keyset rotated or its fee changed under way: the inputs are untouched, so plan anew with new counters. */
+  async function replan(operation: ReceiveOperation, inputs: InputProof[]): Promise<{ done: boolean }> {
+    try {
+      const { mint, unit, textHash, claims } = operation;
+      const face = unitToMsat(
+        inputs.reduce((sum, proof) => sum + proof.amount, 0),
+        unit,
+      );
+      const plan = await wallet.planReceive({
+        mint,
+        unit,
+        face,
+        textHash,
+        claims,
+        proofs: new Secret(inputs),
+      });
+      await ledger.replanReceive(operation.id, { keyset: plan.keyset, amounts: plan.amounts, fee: plan.fee })
+        .durable;
+      return { done: false };
+    } catch (error) {
+      if (!(error instanceof NodeError) || error.status >= 500) return { done: false };
+      await ledger.failOperation(operation.id, error.code).durable;
+      return { done: true };
+    }
+  }
+
+  async function settled(id: OperationId): Promise<ReceiveOperation> {
+    await driver.wait(id, LIMITS.mint.clientWaitMs);
+    const operation = current(id);
+    if (operation.state === 'executing') {
+      throw new NodeError(
+        'mint_unreachable',
+        'Payment in flight: the mint has not answered yet. Send the SAME token to the same endpoint again; it will be credited once.',
+        { retryAfterMs: 2_000, metadata: { operation_id: id } },
+      );
+    }
+    if (operation.state === 'done') return operation;
+    throw refusalOf(operation);
+  }
+
+  function claim(info: TokenInfo, plan: ReceivePlan, to: Beneficiary) {
+    return ledger.openReceive({
+      id: newOperationId(),
+      account: to.account,
+      accountKind: to.accountKind,
+      purpose: to.purpose,
+      mint: info.mint,
+      unit: info.unit,
+      textHash: info.textHash,
+      claims: info.claims,
+      inputs: sealer.seal(JSON.stringify(plan.inputs), info.textHash),
+      fee: plan.fee,
+      keyset: plan.keyset,
+      amounts: plan.amounts,
+    });
+  }
+
+  return {
+    deposit: async (info, to) => {
+      const before = ledger.operationOfText(info.textHash);
+      if (before && before.account === to.account && before.state !== 'failed') {
+        return { operation: await settled(before.id), replayed: true };
+      }
+      const plan = await wallet.planReceive(info);
+      const opened = claim(info, plan, to);
+      if (opened.outcome === 'foreign') throw foreignClaim(info, opened.operation);
+      const { id } = opened.operation;
+      if (opened.outcome === 'opened') {
+        const fresh = opened.operation.oldPlans === undefined;
+        // The runner exists from this very turn on, so that whoever presents the same token now waits for it; it
+        // speaks to the mint only when the intent is on disk.
+        driver.run(id, async (attempt) => {
+          await opened.durable;
+          return step(id, fresh && attempt === 0);
+        });
+      }
+      return { operation: await settled(id), replayed: opened.outcome === 'replayed' };
+    },
+    settled,
+    resume: (operation) => driver.run(operation.id, () => step(operation.id, false)),
+  };
+}
+
+export const storedProofs = (
+  plan: { keyset: string; counter: number; amounts: number[] },
+  blindSignatures: string[],
+) =>
+  plan.amounts.map((amount, i) => {
+    const blindSignature = blindSignatures[i];
+    invariant(blindSignature !== undefined, 'one signature for each output');
+    return { keyset: plan.keyset, counter: plan.counter + i, amount, blindSignature };
+  });
+
+/** The same proofs in another text are somebody else's attempt; the same text for another purpose is spent. */
+function foreignClaim(info: TokenInfo, operation: ReceiveOperation): NodeError {
+  if (operation.textHash !== info.textHash && operation.state !== 'failed') {
+    return new NodeError(
+      'token_already_claimed',
+      'These proofs were claimed by another payment. Use the token exactly as it was first presented, or another token.',
+    );
+  }
+  return tokenSpent();
+}
+
+export const tokenSpent = (metadata?: Record<string, unknown>): NodeError =>
+  new NodeError(
+    'token_already_spent',
+    'Cashu token already spent: it cannot pay again. Send another token.',
+    metadata ? { metadata } : {},
+  );
+
+function refusalOf(operation: ReceiveOperation): NodeError {
+  if (operation.state === 'blocked') {
+    return new NodeError(
+      'mint_quarantined',
+      'The mint answered this payment inconsistently. It is on record and the operator was alarmed; do not pay with this mint now.',
+      { metadata: { operation_id: operation.id } },
+    );
+  }
+  switch (operation.reason) {
+    case 'token_already_spent':
+      return tokenSpent();
+    case 'cashu_token_swap_fees_exceed_amount':
+      return new NodeError(
+        'cashu_token_swap_fees_exceed_amount',
+        'The mint fee eats the whole token. It was not redeemed.',
+      );
+    case 'unknown_keyset':
+      return new NodeError(
+        'unknown_keyset',
+        'The mint does not know the keyset of this token. It was not redeemed.',
+      );
+    default:
+      return new NodeError(
+        'invalid_cashu_token',
+        'The mint refused this token as invalid. It was not redeemed.',
+        {
+          metadata: { reason: operation.reason ?? 'refused' },
+        },
+      );
+  }
+}

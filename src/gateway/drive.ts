@@ -1,0 +1,70 @@
+/** Driver: runs an operation until it is final, one runner per operation, with growing pauses, for as long as it takes. */
+import { setMaxListeners } from 'node:events';
+import type { OperationId } from '../base/id.ts';
+import { LIMITS } from '../base/limits.ts';
+import { type Logger, errorKind } from '../base/log.ts';
+import type { Clock } from '../base/time.ts';
+
+export interface StepResult {
+  done: boolean;
+  /** The mint asked for this much patience (429). */
+  retryAfterMs?: number;
+}
+
+export interface Driver {
+  /** Starts (or joins) the one runner of this operation. `attempt` counts from 0. */
+  run: (id: OperationId, step: (attempt: number) => Promise<StepResult>) => void;
+  /** True once the runner ended; false when it still runs after `ms`. Without a runner: true at once. */
+  wait: (id: OperationId, ms: number) => Promise<boolean>;
+  running: () => number;
+  /** Stops between two rounds; whatever is unfinished is taken up at the next start. */
+  close: () => Promise<void>;
+}
+
+export function createDriver(parts: { clock: Clock; log: Logger }): Driver {
+  const { clock, log } = parts;
+  const runners = new Map<OperationId, Promise<void>>();
+  const stop = new AbortController();
+  // One listener for each operation that waits; there is no leak to be warned of.
+  setMaxListeners(0, stop.signal);
+
+  async function loop(id: OperationId, step: (attempt: number) => Promise<StepResult>): Promise<void> {
+    let pause: number = LIMITS.mint.retryFirstMs;
+    for (let attempt = 0; !stop.signal.aborted; attempt++) {
+      const result = await step(attempt);
+      if (result.done) return;
+      if (attempt > 3) log.warn('gateway.operation.unresolved', { operation: id, attempt });
+      await clock.sleep(result.retryAfterMs ?? pause, stop.signal);
+      pause = Math.min(pause * 2, LIMITS.mint.retryMaxMs);
+    }
+  }
+
+  return {
+    run: (id, step) => {
+      if (runners.has(id) || stop.signal.aborted) return;
+      const runner = loop(id, step)
+        .catch((error: unknown) => {
+          // A storage failure ends the runner; the intent is on disk and is taken up again at the next start.
+          log.error('gateway.operation.halted', { operation: id, error: errorKind(error) });
+        })
+        .finally(() => runners.delete(id));
+      runners.set(id, runner);
+    },
+    wait: async (id, ms) => {
+      const runner = runners.get(id);
+      if (!runner) return true;
+      const timeout = new AbortController();
+      const finished = await Promise.race([
+        runner.then(() => true),
+        clock.sleep(ms, timeout.signal).then(() => false),
+      ]);
+      timeout.abort();
+      return finished;
+    },
+    running: () => runners.size,
+    close: async () => {
+      stop.abort();
+      await Promise.all(runners.values());
+    },
+  };
+}

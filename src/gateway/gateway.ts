@@ -1,0 +1,83 @@
+/** Gateway: the one door behind both faces. Pay, hold, ask, settle; and the use cases of accounts. */
+import { LIMITS } from '../base/limits.ts';
+import type { Logger } from '../base/log.ts';
+import type { Sealer } from '../base/seal.ts';
+import type { Secret } from '../base/secret.ts';
+import type { Clock } from '../base/time.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { RateSource } from '../pricing/rate.ts';
+import type { Catalogue } from '../upstream/catalogue.ts';
+import type { Wallet } from '../wallet/wallet.ts';
+import { type Accounts, createAccounts } from './account.ts';
+import { createDeposits } from './deposit.ts';
+import { createDriver } from './drive.ts';
+import { createHolds } from './holds.ts';
+import { createOutcomes } from './outcomes.ts';
+import { createPayers } from './payer.ts';
+import { createPayouts } from './payout.ts';
+import { resumeUnfinished } from './recover.ts';
+import type { Answer, InferenceRequest } from './request.ts';
+import { createServe } from './serve.ts';
+import { createDrains } from './stream-answer.ts';
+
+export interface Gateway {
+  serve: (request: InferenceRequest) => Promise<Answer>;
+  accounts: Accounts;
+  /** Takes up unfinished operations and begins to look after leases. Returns how many were taken up. */
+  start: () => number;
+  /** Requests that hold money at this moment. */
+  active: () => number;
+  close: () => Promise<void>;
+}
+
+export function createGateway(parts: {
+  ledger: Ledger;
+  wallet: Wallet;
+  catalogue: Catalogue;
+  rate: RateSource;
+  secrets: { sealer: Sealer; keySecret: Secret<Uint8Array> };
+  clock: Clock;
+  log: Logger;
+}): Gateway {
+  const { ledger, wallet, catalogue, rate, secrets, clock, log } = parts;
+  const driver = createDriver({ clock, log });
+  const deposits = createDeposits({ ledger, wallet, sealer: secrets.sealer, driver, log });
+  const payouts = createPayouts({ ledger, wallet, driver, log });
+  const payers = createPayers({ ledger, wallet, deposits, keySecret: secrets.keySecret });
+  const holds = createHolds({ ledger, wallet });
+  const accounts = createAccounts({ ledger, wallet, payers, deposits, payouts, log });
+  const stop = new AbortController();
+
+  async function lookAfterLeases(): Promise<void> {
+    while (!stop.signal.aborted) {
+      await clock.sleep(LIMITS.hold.sweepMs, stop.signal);
+      holds.sweep();
+    }
+  }
+  let leases: Promise<void> | undefined;
+
+  return {
+    serve: createServe({
+      ledger,
+      catalogue,
+      rate,
+      payers,
+      holds,
+      accounts,
+      outcomes: createOutcomes({ clock }),
+      drains: createDrains(),
+      clock,
+      log,
+    }),
+    accounts,
+    start: () => {
+      leases = lookAfterLeases();
+      return resumeUnfinished({ ledger, deposits, payouts, log });
+    },
+    active: () => holds.open(),
+    close: async () => {
+      stop.abort();
+      await Promise.all([leases, driver.close()]);
+    },
+  };
+}

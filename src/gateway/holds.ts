@@ -1,0 +1,100 @@
+/** Holds: takes the ceiling of a request from its account, clamps the output to what the balance can pay. */
+import { NodeError } from '../base/error.ts';
+import type { AccountId } from '../base/id.ts';
+import { type Msat, minMsat } from '../base/money.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { type CeilingRequest, type PricedModel, ceiling, clampOutput } from '../pricing/ceiling.ts';
+import type { Wallet } from '../wallet/wallet.ts';
+import { deadKey } from './payer.ts';
+
+export interface Held {
+  id: string;
+  amount: Msat;
+  /** Set when the balance cannot pay the output that was asked for. */
+  maxTokens?: number;
+  durable: Promise<void>;
+}
+
+export interface Holds {
+  /** Throws NodeError insufficient_balance, balance_limit_exceeded, key_expired, invalid_api_key. */
+  take: (id: string, account: AccountId, request: CeilingRequest, model: PricedModel) => Held;
+  forget: (id: string) => void;
+  /** Renews the leases of living requests and lets go of all others. Called on a timer. */
+  sweep: () => void;
+  open: () => number;
+}
+
+/** The least that a request can be served for: its prompt and one token of output per choice. */
+export function leastCost(request: CeilingRequest, model: PricedModel): Msat {
+  const one = ceiling({ ...request, maxOutputTokens: 1 }, model);
+  return minMsat(one.hold, ceiling(request, model).hold);
+}
+
+export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
+  const { ledger, wallet } = parts;
+  const living = new Set<string>();
+
+  function insufficient(required: Msat, available: Msat, held: Msat, affordable: number): NodeError {
+    return new NodeError(
+      'insufficient_balance',
+      `Insufficient credits. Insufficient balance: ${required} mSats required. ${available} available. (reserved: ${held})`,
+      {
+        metadata: {
+          required_msats: required,
+          available_msats: available,
+          reserved_msats: held,
+          max_affordable_tokens: affordable,
+          accepted_mints: wallet.mints().map((mint) => mint.url),
+        },
+      },
+    );
+  }
+
+  return {
+    take: (id, accountId, request, model) => {
+      const account = ledger.account(accountId);
+      if (!account) throw deadKey();
+      const { hold, maxOutput } = ceiling(request, model);
+      const output = clampOutput(account.available, request, model);
+      if (output < 1) throw insufficient(leastCost(request, model), account.available, account.held, 0);
+      const amount = minMsat(hold, account.available);
+      const result = ledger.hold({ id, account: accountId, amount });
+      switch (result.outcome) {
+        case 'held':
+          living.add(id);
+          return {
+            id,
+            amount,
+            ...(output < maxOutput ? { maxTokens: output } : {}),
+            durable: result.durable,
+          };
+        case 'insufficient':
+          throw insufficient(amount, result.available, result.held, output);
+        case 'limit':
+          throw new NodeError(
+            'balance_limit_exceeded',
+            `Balance limit exceeded: ${result.limit} mSats limit. ${result.spent} already spent, ${amount} required for this request.`,
+          );
+        case 'expired':
+          throw new NodeError(
+            'key_expired',
+            'API key has expired (validity date reached). Its balance can still be refunded.',
+          );
+        case 'duplicate':
+          throw new NodeError('operation_in_progress', 'This request is being served already.', {
+            retryAfterMs: 1_000,
+          });
+        case 'unknown-account':
+          throw deadKey();
+      }
+    },
+    forget: (id) => {
+      living.delete(id);
+    },
+    sweep: () => {
+      for (const id of living) ledger.renew(id);
+      ledger.expireHolds();
+    },
+    open: () => living.size,
+  };
+}

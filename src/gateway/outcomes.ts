@@ -1,0 +1,78 @@
+/** Outcomes: answers of one-shot payments, kept in memory for a client whose connection broke; never on disk. */
+import { LIMITS } from '../base/limits.ts';
+import type { Clock } from '../base/time.ts';
+import type { Receipt } from './request.ts';
+
+export interface StoredAnswer {
+  status: number;
+  contentType: string;
+  body: Buffer;
+  receipt: Receipt;
+}
+
+export type Lookup =
+  | { state: 'unknown' }
+  | { state: 'running' }
+  | { state: 'done'; answer: StoredAnswer }
+  /** The same payment for another body. */
+  | { state: 'other-body' };
+
+export interface Outcomes {
+  find: (payment: string, bodyHash: string) => Lookup;
+  begin: (payment: string, bodyHash: string) => void;
+  /** Keeps the answer for a while, if it is small enough. */
+  finish: (payment: string, answer: StoredAnswer) => void;
+  /** The request failed or its answer was not kept. */
+  forget: (payment: string) => void;
+}
+
+interface Row {
+  bodyHash: string;
+  answer?: StoredAnswer;
+  until: number;
+}
+
+export function createOutcomes(parts: { clock: Clock }): Outcomes {
+  const { clock } = parts;
+  /** In insertion order, which is also the order of expiry. */
+  const rows = new Map<string, Row>();
+  let bytes = 0;
+
+  function drop(payment: string): void {
+    const row = rows.get(payment);
+    if (!row) return;
+    bytes -= row.answer?.body.length ?? 0;
+    rows.delete(payment);
+  }
+
+  function tidy(): void {
+    for (const [payment, row] of rows) {
+      if (!row.answer) continue;
+      if (row.until > clock.monotonic() && bytes <= LIMITS.outcome.bytesMax) break;
+      drop(payment);
+    }
+  }
+
+  return {
+    find: (payment, bodyHash) => {
+      tidy();
+      const row = rows.get(payment);
+      if (!row) return { state: 'unknown' };
+      if (row.bodyHash !== bodyHash) return { state: 'other-body' };
+      return row.answer ? { state: 'done', answer: row.answer } : { state: 'running' };
+    },
+    begin: (payment, bodyHash) => {
+      rows.set(payment, { bodyHash, until: Infinity });
+    },
+    finish: (payment, answer) => {
+      const row = rows.get(payment);
+      if (!row) return;
+      rows.delete(payment);
+      if (answer.body.length > LIMITS.outcome.entryBytesMax) return;
+      bytes += answer.body.length;
+      rows.set(payment, { ...row, answer, until: clock.monotonic() + LIMITS.outcome.keepMs });
+      tidy();
+    },
+    forget: drop,
+  };
+}

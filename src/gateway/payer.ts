@@ -1,0 +1,138 @@
+/** Payer: a credential becomes an account that can be held against; tokens are deposited on the way. */
+import { NodeError } from '../base/error.ts';
+import { type AccountId, accountOfKey, hmacHex, sha256Hex } from '../base/id.ts';
+import { type Msat, satCeil } from '../base/money.ts';
+import type { Secret } from '../base/secret.ts';
+import { looksLikeToken, tokenTextHash } from '../base/token-text.ts';
+import type { Ledger, ReceiveOperation } from '../ledger/ledger.ts';
+import type { TokenInfo, Wallet } from '../wallet/wallet.ts';
+import { type Deposits, tokenSpent } from './deposit.ts';
+import type { Credential, Payer } from './request.ts';
+
+export interface Payers {
+  /**
+   * `atLeast`: what the token must be worth for this request, checked before anything is redeemed.
+   * Throws NodeError payment_required, invalid_api_key, insufficient_balance, and what a deposit throws.
+   */
+  resolve: (credential: Credential | undefined, atLeast: Msat) => Promise<Payer>;
+  /** Account of a kept credential for the balance routes; an unseen token is redeemed. */
+  account: (credential: Credential) => Promise<AccountId>;
+  /** Account of an `sk-` key that exists. Throws invalid_api_key. */
+  existingKey: (key: Secret) => AccountId;
+  /** `sk-` key of a token: derived with a secret of this node, so neither mint nor earlier holder can know it. */
+  keyOfToken: (info: TokenInfo) => string;
+}
+
+export const DEAD_KEY_MESSAGE =
+  'Key not found: this API key is unknown here, or its proofs already spent. Create a new key with a fresh token.';
+
+const KEY_PATTERN = /^sk-[0-9a-f]{64}$/;
+
+export function createPayers(parts: {
+  ledger: Ledger;
+  wallet: Wallet;
+  deposits: Deposits;
+  keySecret: Secret<Uint8Array>;
+}): Payers {
+  const { ledger, wallet, deposits, keySecret } = parts;
+
+  const keyOfClaims = (claims: readonly string[]): string =>
+    `sk-${hmacHex(keySecret.reveal(), `key:${claims.join(',')}`)}`;
+  const oneShotAccount = (claims: readonly string[]): AccountId =>
+    sha256Hex(`pay:${claims.join(',')}`) as AccountId;
+
+  function accountOfApiKey(key: string): AccountId {
+    if (!KEY_PATTERN.test(key)) {
+      throw new NodeError(
+        'invalid_api_key',
+        "Invalid API key format. Expected an 'sk-...' API key or a 'cashu...' token.",
+      );
+    }
+    const id = accountOfKey(key);
+    if (ledger.account(id)?.kind !== 'key') throw deadKey();
+    return id;
+  }
+
+  /** The account of a token presented as a bearer: the one it was deposited to, whoever asks with the same text. */
+  async function keptToken(text: string, atLeast: Msat): Promise<AccountId> {
+    const known = ledger.operationOfText(tokenTextHash(text));
+    if (known?.state === 'done') return kept(known).account;
+    const info = wallet.inspect(text);
+    requireFace(info, atLeast);
+    const account = accountOfKey(keyOfClaims(info.claims));
+    const { operation } = await deposits.deposit(info, { account, accountKind: 'key', purpose: 'create' });
+    return operation.account;
+  }
+
+  function kept(operation: ReceiveOperation): ReceiveOperation {
+    if (operation.purpose !== 'create') throw tokenSpent();
+    return operation;
+  }
+
+  return {
+    resolve: async (credential, atLeast) => {
+      if (!credential) throw paymentRequired(wallet, atLeast);
+      if (credential.kind === 'key') {
+        return { account: accountOfApiKey(credential.key.reveal()), remainder: 'keep' };
+      }
+      const text = credential.token.reveal();
+      if (credential.remainder === 'keep')
+        return { account: await keptToken(text, atLeast), remainder: 'keep' };
+      if (!looksLikeToken(text))
+        throw new NodeError('invalid_cashu_token', 'The X-Cashu header holds no Cashu token.');
+      const before = ledger.operationOfText(tokenTextHash(text));
+      if (before && before.state === 'done') throw spentOnce(ledger, before);
+      const info = wallet.inspect(text);
+      requireFace(info, atLeast);
+      const account = oneShotAccount(info.claims);
+      const { operation } = await deposits.deposit(info, { account, accountKind: 'token', purpose: 'pay' });
+      return { account: operation.account, remainder: 'return' };
+    },
+    account: async (credential) =>
+      credential.kind === 'key'
+        ? accountOfApiKey(credential.key.reveal())
+        : keptToken(credential.token.reveal(), 0 as Msat),
+    existingKey: (key) => accountOfApiKey(key.reveal()),
+    keyOfToken: (info) => keyOfClaims(info.claims),
+  };
+}
+
+export const deadKey = (): NodeError => new NodeError('invalid_api_key', DEAD_KEY_MESSAGE);
+
+/** A one-shot payment that was answered before: the token is gone, but its change may still wait. */
+function spentOnce(ledger: Ledger, operation: ReceiveOperation): NodeError {
+  const account = ledger.account(operation.account);
+  const available = account?.kind === 'token' && (account.available >= 1 || account.lastRefund !== undefined);
+  return tokenSpent({ refund_available: available });
+}
+
+function requireFace(info: TokenInfo, atLeast: Msat): void {
+  if (info.face >= atLeast) return;
+  throw new NodeError(
+    'insufficient_balance',
+    `Insufficient credits: this request needs ${atLeast} mSats, the token is worth ${info.face}. It was not redeemed.`,
+    {
+      metadata: {
+        reason: 'Insufficient balance',
+        required_msats: atLeast,
+        available_msats: info.face,
+        amount_required_msat: atLeast,
+      },
+    },
+  );
+}
+
+function paymentRequired(wallet: Wallet, amount: Msat): NodeError {
+  return new NodeError(
+    'payment_required',
+    `Payment required: up to ${amount} mSats. Send an API key (Authorization: Bearer sk-…) or ecash (X-Cashu: cashuB…).`,
+    {
+      metadata: {
+        required_msats: amount,
+        required_sats: satCeil(amount),
+        accepted_mints: wallet.mints().map((mint) => mint.url),
+        payment_request: wallet.paymentRequest(amount),
+      },
+    },
+  );
+}

@@ -1,0 +1,103 @@
+/** Settlement: one hold, charged exactly once, whichever of end, failure, departure or disposal comes first. */
+import { NodeError } from '../base/error.ts';
+import type { AccountId, RequestId } from '../base/id.ts';
+import type { Logger } from '../base/log.ts';
+import { ZERO } from '../base/money.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { type ModelPrice, cost } from '../pricing/cost.ts';
+import type { Usage } from '../protocol/openai.ts';
+import { NO_COST, chargedCost, makeReceipt } from './bill.ts';
+import type { Holds } from './holds.ts';
+import type { Receipt } from './request.ts';
+
+export interface Settlement {
+  readonly model: string;
+  /** Charges what was used; resolves when it is on disk. The second call gives the first one's receipt. */
+  charge: (usage: Usage) => Promise<Receipt>;
+  /** Nothing was produced: the hold is free again at once, cost 0. */
+  free: () => Promise<Receipt>;
+  /** Usage of an answer whose upstream reported none, from the sizes of what went in and out. */
+  estimate: (completionTokens: number) => Usage;
+  receipt: Promise<Receipt>;
+}
+
+export function createSettlement(parts: {
+  ledger: Ledger;
+  holds: Holds;
+  log: Logger;
+  requestId: RequestId;
+  holdId: string;
+  account: AccountId;
+  terms: { model: string; price: ModelPrice; promptTokens: number; msatPerUsd: number | undefined };
+}): Settlement {
+  const { ledger, holds, log, requestId, holdId, account, terms } = parts;
+  const { model, price, promptTokens, msatPerUsd } = terms;
+
+  let finish: (receipt: Promise<Receipt>) => void = () => undefined;
+  const receipt = new Promise<Receipt>((resolve) => {
+    finish = resolve;
+  });
+  // Whoever reads the answer sees the failure; a receipt that nobody awaits must not end the process.
+  receipt.catch(() => undefined);
+  let settled: Promise<Receipt> | undefined;
+
+  function once(settle: () => Promise<Receipt>): Promise<Receipt> {
+    if (settled) return settled;
+    settled = settle();
+    finish(settled);
+    return settled;
+  }
+
+  async function charged(usage: Usage): Promise<Receipt> {
+    const price_ = cost(usage, price);
+    const result = ledger.settle(holdId, price_.total);
+    holds.forget(holdId);
+    if (result.outcome === 'closed') return lapsed(usage);
+    await result.durable;
+    return makeReceipt(requestId, model, usage, {
+      cost: chargedCost(price_, result.charged, msatPerUsd),
+      balance: result.available,
+    });
+  }
+
+  async function freed(): Promise<Receipt> {
+    const result = ledger.release(holdId);
+    holds.forget(holdId);
+    if (result.outcome === 'settled') await result.durable;
+    return makeReceipt(requestId, model, NO_USAGE, {
+      cost: NO_COST,
+      balance: ledger.account(account)?.available ?? ZERO,
+    });
+  }
+
+  /** The lease ran out although the request lived: the money is free again, and what was served is the node's loss. */
+  function lapsed(usage: Usage): Receipt {
+    log.error('gateway.hold.lapsed', { request_id: requestId, completion_tokens: usage.completionTokens });
+    return makeReceipt(requestId, model, usage, {
+      cost: NO_COST,
+      balance: ledger.account(account)?.available ?? ZERO,
+    });
+  }
+
+  return {
+    model,
+    charge: (usage) => once(() => charged(usage)),
+    free: () => once(freed),
+    estimate: (completionTokens) => ({ promptTokens, cachedTokens: 0, completionTokens, estimated: true }),
+    receipt,
+  };
+}
+
+const NO_USAGE: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, estimated: false };
+
+/** Why an answer that had begun did not come to its end, as one NodeError. */
+export const brokenOff = (cause: unknown): NodeError =>
+  cause instanceof NodeError
+    ? cause
+    : new NodeError(
+        'upstream_error',
+        'The AI server broke off its answer. Only what was delivered is charged.',
+        {
+          cause,
+        },
+      );

@@ -1,0 +1,217 @@
+/** A streamed answer: bytes pass through, the bill is the last chunk, and a departing client pays for what was made. */
+import { NodeError } from '../base/error.ts';
+import { LIMITS } from '../base/limits.ts';
+import { type Logger, errorKind } from '../base/log.ts';
+import type { Clock } from '../base/time.ts';
+import type { Usage } from '../protocol/openai.ts';
+import { type StreamFacts, createChatStream } from '../protocol/sse.ts';
+import type { UpstreamAnswer } from '../upstream/upstream.ts';
+import { answerFields, usageObject } from './bill.ts';
+import type { Answer, Receipt } from './request.ts';
+import { type Settlement, brokenOff } from './settlement.ts';
+
+export interface StreamParts {
+  upstream: UpstreamAnswer;
+  /** Ends the upstream's work. */
+  abort: AbortController;
+  settlement: Settlement;
+  /** Turns what is left of a one-shot payment into change, once settled. */
+  withChange: (receipt: Receipt) => Promise<Receipt>;
+  /** Answers asked for at once. */
+  choices: number;
+  /** False only if the client asked for a stream without usage. */
+  includeUsage: boolean;
+  /** Aborts when the client is gone. */
+  signal: AbortSignal;
+  drains: Drains;
+  clock: Clock;
+  log: Logger;
+}
+
+/** Streams that are read to their end after the client left; bounded, because nobody waits for them. */
+export interface Drains {
+  enter: () => boolean;
+  leave: () => void;
+}
+
+export function createDrains(): Drains {
+  let running = 0;
+  return {
+    enter: () => {
+      if (running >= LIMITS.stream.drainsMax) return false;
+      running += 1;
+      return true;
+    },
+    leave: () => {
+      running -= 1;
+    },
+  };
+}
+
+const DONE = Buffer.from('data: [DONE]\n\n');
+const frame = (value: unknown): Buffer => Buffer.from(`data: ${JSON.stringify(value)}\n\n`);
+
+export function streamAnswer(parts: StreamParts): Answer {
+  const { upstream, abort, settlement, withChange, includeUsage, signal, drains, clock, log } = parts;
+  const source = upstream.chunks[Symbol.asyncIterator]();
+  const stream = createChatStream({ choices: parts.choices });
+  const ready: Buffer[] = [];
+  let ended = false;
+
+  /** Moves one chunk of the upstream through the observer; false at its end. */
+  async function pull(): Promise<boolean> {
+    const part = await source.next();
+    if (part.done) return false;
+    for (const out of stream.push(part.value)) ready.push(out);
+    return true;
+  }
+
+  async function settle(facts: StreamFacts): Promise<Receipt> {
+    const usage = usageOf(facts, settlement);
+    return withChange(usage ? await settlement.charge(usage) : await settlement.free());
+  }
+
+  /** The frames that end every stream: the bill and [DONE], or a plain word that it did not end. */
+  async function finish(failure: unknown): Promise<void> {
+    ended = true;
+    patience.abort();
+    const facts = stream.end();
+    for (const out of facts.rest) ready.push(out);
+    const receipt = await settle(facts);
+    const failed = failure ?? (facts.complete ? undefined : new NodeError('upstream_error', TRUNCATED));
+    if (failed !== undefined && !facts.errorSeen) ready.push(errorFrame(brokenOff(failed), receipt));
+    if (failed === undefined && !facts.finishSeen && !facts.errorSeen)
+      ready.push(finishFrame(facts, settlement));
+    if (includeUsage) ready.push(usageFrame(facts, settlement.model, receipt));
+    ready.push(DONE);
+  }
+
+  async function next(): Promise<IteratorResult<Buffer>> {
+    for (;;) {
+      const out = ready.shift();
+      if (out) return { done: false, value: out };
+      if (ended) return { done: true, value: undefined };
+      let failure: unknown;
+      let more = false;
+      try {
+        more = await pull();
+      } catch (error) {
+        failure = error ?? new NodeError('upstream_error', TRUNCATED);
+        abort.abort();
+      }
+      if (!more) await finish(failure);
+    }
+  }
+
+  /** The client left. Without output nothing is owed; else the upstream has a while to report the exact usage. */
+  const patience = new AbortController();
+  let gone = false;
+  function leave(): void {
+    if (gone || ended) return;
+    gone = true;
+    if (!stream.delivered()) abort.abort();
+    else void clock.sleep(LIMITS.stream.drainMs, patience.signal).then(() => abort.abort());
+  }
+  if (signal.aborted) leave();
+  else signal.addEventListener('abort', leave, { once: true });
+
+  async function drain(): Promise<void> {
+    const room = stream.delivered() && drains.enter();
+    if (!room) abort.abort();
+    try {
+      while (await pull()) ready.length = 0;
+    } catch (error) {
+      log.debug('gateway.drain.ended', { error: errorKind(error) });
+    } finally {
+      if (room) drains.leave();
+      patience.abort();
+      await settle(stream.end());
+    }
+  }
+
+  let disposed: Promise<void> | undefined;
+  async function dispose(): Promise<void> {
+    if (ended) return;
+    leave();
+    ended = true;
+    await drain();
+  }
+
+  return {
+    status: upstream.status,
+    contentType: 'text/event-stream; charset=utf-8',
+    chunks: { [Symbol.asyncIterator]: () => ({ next }) },
+    receipt: settlement.receipt,
+    replayed: false,
+    [Symbol.asyncDispose]: () => (disposed ??= dispose()),
+  };
+}
+
+const TRUNCATED = 'The AI server broke off its answer. Only what was delivered is charged.';
+
+/** Exact usage if the upstream gave it, an estimate of what was delivered if not, undefined if nothing was. */
+export function usageOf(facts: StreamFacts, settlement: Settlement): Usage | undefined {
+  if (facts.empty && !(facts.usage && facts.usage.completionTokens > 0)) return undefined;
+  return facts.usage ?? settlement.estimate(facts.estimate);
+}
+
+function errorFrame(error: NodeError, receipt: Receipt): Buffer {
+  const { message, type, wireCode: code } = error;
+  const metadata = { status: error.status, charged_msats: receipt.cost.total };
+  return frame({ error: { message, type, code, metadata } });
+}
+
+/** Some servers send [DONE] without a finish_reason; clients that wait for one ask again and again. */
+function finishFrame(facts: StreamFacts, { model }: Settlement): Buffer {
+  return frame({ ...head(facts, model), choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] });
+}
+
+function usageFrame(facts: StreamFacts, model: string, receipt: Receipt): Buffer {
+  return frame({
+    ...head(facts, model),
+    choices: [],
+    usage: usageObject(receipt, facts.rawUsage),
+    ...answerFields(receipt),
+  });
+}
+
+const head = (facts: StreamFacts, model: string): Record<string, unknown> => ({
+  id: facts.id ?? 'chatcmpl-0',
+  object: 'chat.completion.chunk',
+  created: facts.created ?? 0,
+  model: facts.model ?? model,
+});
+
+/** Reads a stream to its end in memory; any failure is thrown, because nothing has been delivered yet. */
+export async function heldStream(parts: StreamParts): Promise<{ body: Buffer; receipt: Receipt }> {
+  const { upstream, abort, settlement, withChange, includeUsage } = parts;
+  const stream = createChatStream({ choices: parts.choices });
+  const kept: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of upstream.chunks) {
+      for (const out of stream.push(chunk)) {
+        bytes += out.length;
+        kept.push(out);
+      }
+      if (bytes > LIMITS.upstream.answerBytesMax)
+        throw new NodeError('upstream_error', 'The answer is too large.');
+    }
+  } catch (error) {
+    abort.abort();
+    await settlement.free();
+    throw brokenOff(error);
+  }
+  const facts = stream.end();
+  kept.push(...facts.rest);
+  if (!facts.complete || facts.errorSeen) {
+    await settlement.free();
+    throw new NodeError('upstream_error', 'The AI server broke off its answer. Nothing was charged.');
+  }
+  const usage = usageOf(facts, settlement);
+  const receipt = await withChange(usage ? await settlement.charge(usage) : await settlement.free());
+  if (!facts.finishSeen) kept.push(finishFrame(facts, settlement));
+  if (includeUsage) kept.push(usageFrame(facts, settlement.model, receipt));
+  kept.push(DONE);
+  return { body: Buffer.concat(kept), receipt };
+}
