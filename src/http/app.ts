@@ -1,0 +1,148 @@
+/** The HTTP face: which path leads where. What is not listed here does not exist. */
+import type { Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Express, NextFunction, Request, Response } from 'express';
+import helmet from 'helmet';
+import { NodeError } from '../base/error.ts';
+import { newRequestId } from '../base/id.ts';
+import type { Logger } from '../base/log.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import { type BalanceRoutes, createBalanceRoutes } from './balance.ts';
+import { createExpressServer, requestId } from './context.ts';
+import { errorBody, replyError, toNodeError } from './error.ts';
+import { createPaidRoute } from './paid.ts';
+import { type PublicFacts, createPublicRoutes } from './public.ts';
+import { commonHeaders } from './reply.ts';
+
+type Handler = (req: Request, res: Response) => void | Promise<void>;
+type Method = 'get' | 'post';
+
+export function createHttpFace(parts: { gateway: Gateway; facts: PublicFacts; log: Logger }): Server {
+  const { gateway, facts, log } = parts;
+  const { app, server } = createExpressServer();
+
+  const route = (method: Method, paths: readonly string[], handler: Handler): void => {
+    app[method]([...paths], (req: Request, res: Response) => answer(handler, req, res));
+  };
+  async function answer(handler: Handler, req: Request, res: Response): Promise<void> {
+    try {
+      await handler(req, res);
+    } catch (error) {
+      replyError(res, requestId(req), toNodeError(error, log, requestId(req)));
+    }
+  }
+
+  // The busiest path stands first: Express tries routes in order.
+  route(
+    'post',
+    withAndWithoutV1('/chat/completions'),
+    createPaidRoute({ gateway, endpoint: 'chat/completions' }),
+  );
+
+  app.options('/*path', preflight);
+  mountBalance(route, createBalanceRoutes({ accounts: gateway.accounts }));
+
+  const pages = createPublicRoutes(facts);
+  route('get', withAndWithoutV1('/info'), pages.info);
+  route('get', withAndWithoutV1('/models'), pages.models);
+  route('get', withAndWithoutV1('/models/*id'), pages.model);
+  route('get', ['/livez'], pages.live);
+  route('get', ['/readyz'], pages.ready);
+  app.use(['/'], helmet());
+  route('get', ['/'], pages.root);
+
+  mountRefusals(app, log);
+  server.on('clientError', refuseBrokenRequest);
+  return server;
+}
+
+const withAndWithoutV1 = (path: string): string[] => [`/v1${path}`, path];
+
+/** Both families, `/v1/balance/*` and `/v1/wallet/*`, lead to the same handlers. */
+function mountBalance(
+  route: (method: Method, paths: readonly string[], handler: Handler) => void,
+  balance: BalanceRoutes,
+): void {
+  const under = (name: string): string[] =>
+    ['/v1/balance', '/v1/wallet', '/balance', '/wallet'].map((family) => family + name);
+  route('post', under('/create'), balance.create);
+  route('get', under('/create'), balance.create);
+  route('get', [...under('/info'), ...under('/balance'), ...under(''), '/v1/key', '/key'], balance.info);
+  route('post', under('/topup'), balance.topUp);
+  route('post', under('/refund'), balance.refund);
+}
+
+function preflight(req: Request, res: Response): void {
+  const headers = commonHeaders(requestId(req));
+  headers.push(
+    'access-control-allow-methods',
+    'GET, POST, DELETE, OPTIONS',
+    'access-control-allow-headers',
+    req.headers['access-control-request-headers'] ??
+      'authorization, content-type, x-cashu, x-cashu-change, x-api-key, idempotency-key, x-routstr-model-path',
+    'access-control-max-age',
+    '86400',
+    'vary',
+    'access-control-request-headers',
+  );
+  res.writeHead(204, headers);
+  res.end();
+}
+
+function mountRefusals(app: Express, log: Logger): void {
+  const known = new Map<RegExp, string>([
+    [/^(?:\/v1)?\/chat\/completions\/?$/, 'POST'],
+    [/^(?:\/v1)?\/(?:balance|wallet)\/(?:topup|refund)\/?$/, 'POST'],
+    [/^(?:\/v1)?\/(?:balance|wallet)\/create\/?$/, 'GET, POST'],
+    [/^(?:\/v1)?\/(?:balance|wallet)(?:\/(?:info|balance))?\/?$/, 'GET'],
+    [/^(?:\/v1)?\/(?:info|key|models(?:\/.+)?)\/?$/, 'GET'],
+    [/^\/(?:livez|readyz)?$/, 'GET'],
+  ]);
+  app.use((req: Request, res: Response) => {
+    const allowed = [...known].find(([pattern]) => pattern.test(req.path))?.[1];
+    if (allowed !== undefined) {
+      res.setHeader('allow', allowed);
+      replyError(res, requestId(req), new NodeError('method_not_allowed', `Use ${allowed} for this path.`));
+      return;
+    }
+    // The path is shown without its query, which may carry a token of an old client.
+    const path = req.path.slice(0, 200);
+    replyError(res, requestId(req), new NodeError('not_found', `Path '${path}' not found`));
+  });
+  // Express recognises an error handler by its four parameters.
+  app.use((error: unknown, req: Request, res: Response, _next: NextFunction) => {
+    const status = (error as { status?: unknown } | null)?.status;
+    const refused =
+      status === 400 || status === 404
+        ? new NodeError(status === 400 ? 'bad_request' : 'not_found', 'The path is not well formed.')
+        : toNodeError(error, log, requestId(req));
+    replyError(res, requestId(req), refused);
+  });
+}
+
+/** What Node's parser refuses never reaches Express; it gets the same envelope, written by hand. */
+function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const refused =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? new NodeError(
+          'headers_too_large',
+          'The headers are larger than 64 KiB; send a large token in the body of /v1/wallet/create.',
+        )
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? new NodeError('bad_request', 'The request took too long to arrive.', {
+            status: 408,
+            wireCode: 'request_timeout',
+          })
+        : new NodeError('bad_request', 'This is not a well-formed HTTP request.');
+  const id = newRequestId();
+  const body = JSON.stringify(errorBody(refused, id));
+  const headers = commonHeaders(id);
+  const lines = [`HTTP/1.1 ${refused.status} ${refused.code}`];
+  for (let i = 0; i < headers.length; i += 2) lines.push(`${headers[i]}: ${headers[i + 1]}`);
+  lines.push('content-type: application/json; charset=utf-8', `content-length: ${Buffer.byteLength(body)}`);
+  socket.end(`${lines.join('\r\n')}\r\nconnection: close\r\n\r\n${body}`);
+}

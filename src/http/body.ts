@@ -1,0 +1,81 @@
+/** Request bodies: bounded, read once, refused before reading where the headers already tell. */
+import type { IncomingMessage } from 'node:http';
+import { NodeError } from '../base/error.ts';
+import { LIMITS } from '../base/limits.ts';
+
+const JSON_MEDIA = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
+const OTHER_CHARSET = /charset\s*=\s*"?(?!utf-?8\b)[\w-]+/i;
+
+/** Bytes of a JSON body. Throws payload_too_large, unsupported_media_type, unsupported_encoding, bad_request. */
+export function readJsonBytes(req: IncomingMessage): Promise<Buffer> {
+  const type = req.headers['content-type'];
+  if (type === undefined || !JSON_MEDIA.test(type) || OTHER_CHARSET.test(type)) {
+    throw new NodeError(
+      'unsupported_media_type',
+      'Send the body as Content-Type: application/json in UTF-8.',
+    );
+  }
+  return readBytes(req);
+}
+
+/**
+ * Body of a balance route: old clients send `Content-Type: application/json` and nothing else, so an empty body
+ * counts as {}. Anything but an object is refused.
+ */
+export async function readOptionalObject(req: IncomingMessage): Promise<Record<string, unknown>> {
+  const bytes = await readBytes(req);
+  if (bytes.length === 0) return {};
+  if (!JSON_MEDIA.test(req.headers['content-type'] ?? '')) {
+    throw new NodeError(
+      'unsupported_media_type',
+      'Send the body as Content-Type: application/json in UTF-8.',
+    );
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString('utf8'));
+  } catch (cause) {
+    throw new NodeError('invalid_json', 'The body is not valid JSON.', { cause });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new NodeError('invalid_request', 'The body must be a JSON object.');
+  }
+  return value as Record<string, unknown>;
+}
+
+function readBytes(req: IncomingMessage): Promise<Buffer> {
+  const limit = LIMITS.http.jsonBytesMax;
+  const encoding = req.headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new NodeError('unsupported_encoding', 'Compressed bodies are not accepted; send plain JSON.');
+  }
+  if (Number(req.headers['content-length'] ?? 0) > limit) throw tooLarge();
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    let length = 0;
+    let complete = false;
+    req.on('data', (part: Buffer) => {
+      length += part.length;
+      if (length <= limit) parts.push(part);
+      else {
+        // The rest is read and dropped, so that the client gets to see the refusal.
+        parts.length = 0;
+        reject(tooLarge());
+      }
+    });
+    req.on('end', () => {
+      complete = true;
+      resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts));
+    });
+    req.on('error', () => reject(incomplete()));
+    // Every request closes; an error costs a stack trace, so it is made only for one that ended early.
+    req.on('close', () => {
+      if (!complete) reject(incomplete());
+    });
+  });
+}
+
+const tooLarge = (): NodeError =>
+  new NodeError('payload_too_large', `The body is larger than ${LIMITS.http.jsonBytesMax} bytes.`);
+const incomplete = (): NodeError =>
+  new NodeError('bad_request', 'The body ended early; nothing was charged.');

@@ -1,0 +1,70 @@
+/** Headers → Credential. X-Cashu wins over Authorization; a bearer may be a key or a token. */
+import type { IncomingMessage } from 'node:http';
+import { NodeError } from '../base/error.ts';
+import { Secret } from '../base/secret.ts';
+import { looksLikeToken } from '../base/token-text.ts';
+import type { Credential } from '../gateway/request.ts';
+
+/** Credential of a paid request; undefined when nothing was offered. */
+export function paidCredential(req: IncomingMessage): Credential | undefined {
+  const cashu = cashuHeader(req);
+  if (cashu !== undefined) return { kind: 'token', token: new Secret(cashu), remainder: 'return' };
+  return bearerCredential(req);
+}
+
+export function cashuHeader(req: IncomingMessage): string | undefined {
+  const value = req.headers['x-cashu'];
+  if (value === undefined) return undefined;
+  if (Array.isArray(value)) throw ambiguous('X-Cashu');
+  return value;
+}
+
+/** `Authorization: Bearer …` or `x-api-key`; undefined when neither is there. Throws invalid_api_key. */
+export function bearerCredential(req: IncomingMessage): Credential | undefined {
+  const text = bearerText(req);
+  if (text === undefined) return undefined;
+  const secret = new Secret(text);
+  return looksLikeToken(text)
+    ? { kind: 'token', token: secret, remainder: 'keep' }
+    : { kind: 'key', key: secret };
+}
+
+/** Like `bearerCredential`, for routes that need one. Throws missing_api_key. */
+export function requiredBearer(req: IncomingMessage): Credential {
+  const credential = bearerCredential(req);
+  if (credential) return credential;
+  throw new NodeError(
+    'missing_api_key',
+    "API key or Cashu token required: send 'Authorization: Bearer sk-…' or 'Bearer cashu…'.",
+  );
+}
+
+function bearerText(req: IncomingMessage): string | undefined {
+  const { authorization } = req.headers;
+  const apiKey = req.headers['x-api-key'];
+  if (authorization === undefined) {
+    if (Array.isArray(apiKey)) throw ambiguous('x-api-key');
+    return apiKey;
+  }
+  if (countHeader(req, 'authorization') > 1) throw ambiguous('Authorization');
+  const match = /^bearer +(\S+)$/i.exec(authorization.trim());
+  if (!match?.[1]) {
+    throw new NodeError(
+      'invalid_api_key',
+      "Invalid authorization. Use 'Bearer <cashu-token>' or 'Bearer <api-key>'.",
+    );
+  }
+  return match[1];
+}
+
+/** Node keeps only the first of two Authorization headers; the raw list shows both. */
+function countHeader(req: IncomingMessage, name: string): number {
+  let count = 0;
+  for (let i = 0; i < req.rawHeaders.length; i += 2) {
+    if (req.rawHeaders[i]?.toLowerCase() === name) count += 1;
+  }
+  return count;
+}
+
+const ambiguous = (name: string): NodeError =>
+  new NodeError('ambiguous_credentials', `More than one ${name} header was sent; send exactly one.`);

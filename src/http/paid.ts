@@ -1,0 +1,62 @@
+/** Paid routes: one request in, one answer out, whatever paid for it. */
+import type { Request, Response } from 'express';
+import { msat } from '../base/money.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import type { Answer, Endpoint, Receipt } from '../gateway/request.ts';
+import { readJsonBytes } from './body.ts';
+import { requestId } from './context.ts';
+import { paidCredential } from './credential.ts';
+import { NO_STORE, reply } from './reply.ts';
+import { sendStream } from './stream.ts';
+
+export function createPaidRoute(parts: { gateway: Gateway; endpoint: Endpoint }) {
+  const { gateway, endpoint } = parts;
+
+  return async (req: Request, res: Response): Promise<void> => {
+    const id = requestId(req);
+    const credential = paidCredential(req);
+    const body = await readJsonBytes(req);
+    const gone = new AbortController();
+    res.on('close', () => {
+      if (!res.writableFinished) gone.abort();
+    });
+    const claims = req.headers['x-cashu-change'] === 'claim';
+    const oneShot = credential?.kind === 'token' && credential.remainder === 'return';
+
+    const answer = await gateway.serve({
+      id,
+      credential,
+      endpoint,
+      body,
+      delivery: oneShot && !claims ? 'held' : 'live',
+      signal: gone.signal,
+    });
+    if (answer.whole) await sendWhole(res, answer, answer.whole);
+    else await sendStream(res, id, answer);
+  };
+
+  async function sendWhole(res: Response, answer: Answer, body: Buffer): Promise<void> {
+    const receipt = await answer.receipt;
+    const headers = [...NO_STORE, ...receiptHeaders(receipt)];
+    if (answer.replayed) headers.push('idempotent-replayed', 'true');
+    reply(res, requestId(res.req), answer.status, answer.contentType, body, headers);
+  }
+}
+
+/** Cost headers of answers whose cost is known before their first byte. */
+export function receiptHeaders(receipt: Receipt): string[] {
+  const { cost, change, balance } = receipt;
+  const headers = [
+    'x-routstr-cost-msats',
+    String(cost.total),
+    'x-routstr-input-cost-msats',
+    String(msat(cost.input + cost.base)),
+    'x-routstr-output-cost-msats',
+    String(cost.output),
+    'x-routstr-cost-usd',
+    String(cost.totalUsd),
+  ];
+  if (change) headers.push('x-cashu', change.reveal());
+  else headers.push('x-balance-msats', String(balance));
+  return headers;
+}
