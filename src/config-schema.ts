@@ -1,0 +1,221 @@
+/** Schema of node.yaml: every key with its default and its meaning. Validation, JSON Schema and docs come from here. */
+import { z } from 'zod';
+import { LIMITS } from './base/limits.ts';
+
+const REFERENCE = /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/;
+const NPUB = /^npub1[02-9ac-hj-np-z]{58}$/;
+
+const whole = z.int();
+const percent = z.number().min(0).max(1000);
+const usdPerMillion = z.number().min(0).max(1_000_000_000);
+const seconds = (max: number) => whole.min(1).max(max);
+
+/** A secret is named, never written down: the message must not repeat what stood there. */
+const secretReference = z
+  .string()
+  .regex(REFERENCE, 'must be env:NAME or file:PATH; a secret itself never stands in the configuration');
+
+const contact = z
+  .strictObject({
+    npub: z.string().regex(NPUB, 'must be a public key, npub1…').optional().describe('Operator on Nostr.'),
+    email: z
+      .string()
+      .regex(/^[^\s@]+@[^\s@]+$/, 'must be an e-mail address')
+      .optional()
+      .describe('Published.'),
+    website: z
+      .url({ protocol: /^https?$/, error: 'must be a URL' })
+      .optional()
+      .describe('Published.'),
+  })
+  .prefault({})
+  .describe('How buyers reach the operator. Everything here is published.');
+
+const mint = z.strictObject({
+  url: z.string().describe('Base URL of the mint; https, or http together with allow_private.'),
+  unit: z.enum(['sat', 'msat']).default('sat').describe('Unit of the ecash accepted from this mint.'),
+  allow_private: z.boolean().default(false).describe('Lets this mint live on loopback or a local network.'),
+});
+
+const model = z.strictObject({
+  id: z
+    .string()
+    .min(1)
+    .max(LIMITS.json.modelIdCharsMax)
+    .regex(/^[^\s\p{Cc}]+$/u, 'must not contain blanks or control characters')
+    .describe('Name under which buyers ask for it.'),
+  upstream_id: z.string().min(1).optional().describe('Name at the upstream. Default: the same as id.'),
+  alias_ids: z.array(z.string().min(1)).max(20).optional().describe('Further names for the same model.'),
+  name: z.string().max(200).optional().describe('Name for people. Default: the id.'),
+  description: z.string().max(2000).optional().describe('Shown in /v1/models.'),
+  input_usd_per_million: usdPerMillion.describe(
+    'What the upstream takes for 1,000,000 input tokens, in USD.',
+  ),
+  output_usd_per_million: usdPerMillion.describe('The same for output tokens.'),
+  cached_input_usd_per_million: usdPerMillion
+    .optional()
+    .describe('The same for input tokens served from a cache. Default: the input price.'),
+  context_length: whole.min(1).optional().describe('Most tokens of prompt and answer together.'),
+  max_output_tokens: whole.min(1).optional().describe('Most tokens of one answer.'),
+});
+
+const upstream = z.strictObject({
+  id: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/i, 'must be a short name of letters, digits, dots and dashes')
+    .describe('Name in logs and metrics.'),
+  type: z
+    .enum(['openai', 'openrouter', 'anthropic', 'ollama', 'routstr'])
+    .default('openai')
+    .describe('Kind of server. All of them are spoken to in the OpenAI dialect.'),
+  base_url: z.string().describe('Base URL with the version, e.g. https://api.openai.com/v1.'),
+  api_key: secretReference
+    .optional()
+    .describe('env:NAME or file:PATH. Leave out for servers that want no key.'),
+  models: z
+    .array(model)
+    .min(1)
+    .max(5_000)
+    .optional()
+    .describe("What is sold from here. Leave out to import the upstream's own list with its prices."),
+});
+
+const pricing = z
+  .strictObject({
+    mode: z
+      .enum(['model', 'token', 'request'])
+      .default('model')
+      .describe('model: each model its own rates; token: one rate for all; request: a flat fee.'),
+    input_usd_per_million: usdPerMillion.optional().describe('Rate for all models; only for mode token.'),
+    output_usd_per_million: usdPerMillion.optional().describe('Rate for all models; only for mode token.'),
+    btc_usd: z
+      .union([z.literal('auto'), z.number().positive().max(1_000_000_000)], {
+        error: 'must be auto or the price of one bitcoin in USD',
+      })
+      .default('auto')
+      .describe('Price of one bitcoin: auto asks public exchanges, a number fixes it.'),
+    exchange_fee_percent: percent.default(0.5).describe('Cover for movements of the exchange rate.'),
+    margin_percent: percent.default(10).describe('Margin on what the upstream takes.'),
+    node_fee_percent: percent.default(0).describe('Fee of the node operator, on top of the margin.'),
+    request_fee_msats: whole.min(0).max(1_000_000_000).default(0).describe('Added to every request.'),
+    minimum_charge_msats: whole.min(0).max(1_000_000_000).default(0).describe('Least that a request costs.'),
+  })
+  .prefault({})
+  .describe('How costs become prices. Fees multiply in the order in which they stand here.');
+
+const limits = z
+  .strictObject({
+    max_connections: whole
+      .min(1)
+      .max(65_535)
+      .default(LIMITS.http.connectionsMax)
+      .describe('Open client connections; further ones are refused, so that memory stays bounded.'),
+    first_byte_seconds: seconds(3_600)
+      .default(LIMITS.upstream.firstByteTimeoutMs / 1000)
+      .describe('Patience with an upstream before the first byte; reasoning models think long.'),
+    idle_seconds: seconds(3_600)
+      .default(LIMITS.upstream.idleTimeoutMs / 1000)
+      .describe('Patience with an upstream that falls silent in the middle of an answer.'),
+    drain_seconds: seconds(600)
+      .default(LIMITS.http.drainMs / 1000)
+      .describe('How long running answers may finish after a stop signal.'),
+  })
+  .prefault({})
+  .describe('The bounds an operator may have a reason to move. All others are fixed.');
+
+export const settingsSchema = z.strictObject({
+  name: z.string().min(1).max(100).default('A Routstr node').describe('Shown to buyers.'),
+  about: z.string().max(2_000).default('').describe('One or two sentences for buyers.'),
+  contact,
+  public_urls: z
+    .array(z.string())
+    .max(10)
+    .default([])
+    .describe('Addresses that buyers use, clearnet and .onion, without /v1. They are announced.'),
+  data_dir: z
+    .string()
+    .min(1)
+    .default('./data')
+    .describe('Ledger, seed and keys. Back it up; share it with no one.'),
+  listen: z
+    .strictObject({
+      host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; 0.0.0.0 for all.'),
+      port: whole.min(0).max(65_535).default(8000).describe('0 takes any free port.'),
+    })
+    .prefault({})
+    .describe('Where the HTTP server listens. TLS belongs to a reverse proxy in front.'),
+  identity: z
+    .strictObject({
+      nsec: secretReference
+        .optional()
+        .describe('The Nostr key, env:NAME or file:PATH. Default: the file nsec in data_dir, made by init.'),
+    })
+    .prefault({})
+    .describe('Who the node is on Nostr.'),
+  relays: z
+    .union([z.string().min(1), z.array(z.unknown())], {
+      error: 'must be the path of a JSON file or a list of relays',
+    })
+    .default('./relays.json')
+    .describe('Path of relays.json, or the same list written here.'),
+  mints: z
+    .array(mint)
+    .min(1)
+    .max(50)
+    .describe('Mints whose ecash is accepted. You trust them with the money you hold.'),
+  upstreams: z.array(upstream).max(100).default([]).describe('The AI servers whose answers are sold.'),
+  pricing,
+  announce: z
+    .strictObject({
+      enabled: z.boolean().default(true).describe('Publish this node on the relays.'),
+      heartbeat_seconds: whole
+        .min(60)
+        .max(86_400)
+        .default(3_600)
+        .describe('The announcement is signed anew this often, and expires after three times as long.'),
+    })
+    .prefault({})
+    .describe('The public announcement.'),
+  dm: z
+    .strictObject({
+      enabled: z.boolean().default(true).describe('Serve requests in encrypted direct messages.'),
+      chat: z.boolean().default(true).describe('Answer plain chat messages too.'),
+    })
+    .prefault({})
+    .describe('Requests over Nostr.'),
+  payout: z
+    .strictObject({
+      lightning_address: z
+        .string()
+        .regex(/^[^\s@]+@[^\s@]+\.[^\s@]+$/, 'must be a lightning address, name@host')
+        .describe('Where earnings go.'),
+      threshold_sats: whole.min(1).default(10_000).describe('Pay out when this much has been earned.'),
+    })
+    .optional()
+    .describe('Automatic payout of earnings. Leave out to keep them in the node.'),
+  admin: z
+    .strictObject({
+      public: z.boolean().default(false).describe('Offer the operator pages on the public listener too.'),
+    })
+    .prefault({})
+    .describe('Operator access.'),
+  limits,
+});
+
+/** The file as it is after validation: its own key names, all defaults filled in. */
+export type Settings = z.infer<typeof settingsSchema>;
+
+/** JSON Schema of the file as an operator writes it, for editors and `config schema`. */
+export function settingsJsonSchema(): JsonSchema {
+  const schema = z.toJSONSchema(settingsSchema, { io: 'input' });
+  return { ...schema, title: 'routstr-node configuration' } as JsonSchema;
+}
+
+/** The part of JSON Schema that this program reads again. */
+export interface JsonSchema {
+  type?: string;
+  properties?: Record<string, JsonSchema>;
+  items?: JsonSchema;
+  anyOf?: JsonSchema[];
+  [keyword: string]: unknown;
+}

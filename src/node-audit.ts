@@ -1,0 +1,103 @@
+/** Audit: recomputes every balance from the first entry, and asks the mints whether our proofs are still ours. */
+import { type Logger, errorKind } from './base/log.ts';
+import { type Clock, systemClock } from './base/time.ts';
+import type { Config } from './config.ts';
+import type { Totals } from './ledger/ledger.ts';
+import { auditLedger, openLedger } from './ledger/level.ts';
+import { ledgerDir, readNodeSecrets } from './node-data.ts';
+import { createWallet } from './wallet/cashu.ts';
+
+export interface AuditReport extends Omit<Totals, 'drift'> {
+  /** assets - liabilities - equity; anything but 0 is a bug. */
+  drift_msat: number;
+  /** What the node would own if every client took its money now. */
+  equity_msat: number;
+  entries: number;
+  open_holds: number;
+  unfinished_operations: number;
+  blocked_operations: number;
+  proofs: { mint: string; unit: string; count: number; msat: number }[];
+  /** NUT-07 states of our proofs at each mint; absent with `--offline`. */
+  mints?: MintAudit[];
+}
+
+export interface MintAudit {
+  mint: string;
+  unit: string;
+  reachable: boolean;
+  unspent: number;
+  pending: number;
+  spent: number;
+}
+
+/** Throws ExitError 73 when a running node holds the ledger, 78 when the ledger is damaged. */
+export async function auditNode(
+  config: Config,
+  options: { offline: boolean; log: Logger; clock?: Clock },
+): Promise<AuditReport> {
+  const { offline, log, clock = systemClock } = options;
+  const audit = await auditLedger({ dir: ledgerDir(config), clock, log });
+  const { drift, assets, liabilities, equity } = audit.totals;
+  const report: AuditReport = {
+    drift_msat: drift,
+    equity_msat: Object.values(equity).reduce((sum, amount) => sum + amount, 0),
+    entries: audit.entries,
+    assets,
+    liabilities,
+    equity,
+    open_holds: audit.openHolds,
+    unfinished_operations: audit.unfinished,
+    blocked_operations: audit.blocked,
+    proofs: audit.proofs,
+  };
+  return offline ? report : { ...report, mints: await askMints(config, { log, clock }) };
+}
+
+async function askMints(config: Config, parts: { log: Logger; clock: Clock }): Promise<MintAudit[]> {
+  const { log, clock } = parts;
+  const { seed } = await readNodeSecrets(config);
+  const ledger = await openLedger({ dir: ledgerDir(config), clock, log });
+  const wallet = createWallet({
+    mints: config.mints.map(({ url, unit, allow_private }) => ({ url, unit, allowPrivate: allow_private })),
+    seed,
+    clock,
+    log,
+  });
+  try {
+    const held = ledger.proofs();
+    const audits: MintAudit[] = [];
+    for (const { url, unit } of config.mints) {
+      const proofs = held.filter((row) => row.mint === url && row.unit === unit).map((row) => row.proof);
+      audits.push(await askMint(wallet, url, unit, proofs, log));
+    }
+    return audits;
+  } finally {
+    await wallet.close();
+    await ledger.close();
+  }
+}
+
+async function askMint(
+  wallet: ReturnType<typeof createWallet>,
+  mint: string,
+  unit: 'sat' | 'msat',
+  proofs: Parameters<typeof wallet.checkStates>[2],
+  log: Logger,
+): Promise<MintAudit> {
+  try {
+    const states = await wallet.checkStates(mint, unit, proofs);
+    const count = (state: string): number => states.filter((each) => each === state).length;
+    const reachable = count('UNKNOWN') === 0;
+    return {
+      mint,
+      unit,
+      reachable,
+      unspent: count('UNSPENT'),
+      pending: count('PENDING'),
+      spent: count('SPENT'),
+    };
+  } catch (error) {
+    log.warn('wallet.mint.unreachable', { mint, error: errorKind(error) });
+    return { mint, unit, reachable: false, unspent: 0, pending: 0, spent: 0 };
+  }
+}

@@ -1,0 +1,69 @@
+/** What a node says about itself: the body of /v1/info and the announcement, from the same configuration. */
+import { msat } from './base/money.ts';
+import type { Config } from './config.ts';
+import type { Shop } from './node-shop.ts';
+import type { Announcement } from './protocol/announcement.ts';
+import type { NodeKey } from './relay/relay.ts';
+import { VERSION } from './version.ts';
+import type { Wallet } from './wallet/wallet.ts';
+
+/** Body of /v1/info: Routstr's keys, then ours. */
+export function nodeInfo(config: Config, node: { npub: string; wallet: Wallet }): Record<string, unknown> {
+  const { http, onion } = addresses(config);
+  return {
+    name: config.name,
+    description: config.about,
+    version: VERSION,
+    npub: node.npub,
+    mints: [...new Set(config.mints.map((mint) => mint.url))],
+    http_url: http ?? '',
+    onion_url: onion ?? '',
+    child_key_cost_msats: 0,
+    contact: config.contact,
+    units: config.mints.map(({ url, unit }) => ({ mint: url, unit })),
+    policies: {
+      cost_rounding: 'up once per request, in msat',
+      mint_input_fee: 'paid by the presenter of a token',
+      disconnect: 'what was produced is charged; nothing produced costs nothing',
+      change: 'header X-Cashu, or live with X-Cashu-Change: claim',
+    },
+    mint_status: node.wallet.mints().map(({ url, unit, reachable, inputFeePpk }) => ({
+      mint: url,
+      unit,
+      reachable,
+      input_fee_ppk: inputFeePpk ?? null,
+    })),
+  };
+}
+
+/** The announcement of the moment (PROTOCOL.md §2). */
+export function describeNode(config: Config, node: { key: NodeKey; shop: Shop }): Announcement {
+  const { email, npub, website } = config.contact;
+  return {
+    d: node.key.pubkey.slice(0, 12),
+    status: 'online',
+    urls: config.public_urls,
+    mints: config.mints.map(({ url, unit }) => ({ url, unit })),
+    version: VERSION,
+    name: config.name,
+    about: config.about,
+    heartbeatSeconds: config.announce.heartbeat_seconds,
+    models: node.shop.catalogue.announced(),
+    requestMsat: msat(config.pricing.request_fee_msats),
+    minimumMsat: msat(config.pricing.minimum_charge_msats),
+    contact: [
+      ...(npub === undefined ? [] : [`nostr:${npub}`]),
+      ...(email === undefined ? [] : [`mailto:${email}`]),
+      ...(website === undefined ? [] : [website]),
+    ],
+    pmi: ['bitcoin-cashu'],
+  };
+}
+
+function addresses(config: Config): { http: string | undefined; onion: string | undefined } {
+  const isOnion = (url: string): boolean => /^https?:\/\/[^/:]+\.onion(?::|\/|$)/.test(url);
+  return {
+    http: config.public_urls.find((url) => !isOnion(url)),
+    onion: config.public_urls.find(isOnion),
+  };
+}

@@ -1,0 +1,213 @@
+/** The composition root: every part of a node is built here, once, and started and stopped in order. */
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { EXIT, ExitError } from './base/error.ts';
+import { type Logger, errorKind } from './base/log.ts';
+import { type Clock, systemClock } from './base/time.ts';
+import type { Config } from './config.ts';
+import { type Gateway, createGateway } from './gateway/gateway.ts';
+import { createHttpFace } from './http/app.ts';
+import type { Ledger, Totals } from './ledger/ledger.ts';
+import { openLedger } from './ledger/level.ts';
+import { type NodeSecrets, ledgerDir, readNodeSecrets } from './node-data.ts';
+import { describeNode, nodeInfo } from './node-facts.ts';
+import { type Shop, createShop } from './node-shop.ts';
+import { type Announcer, createAnnouncer } from './nostr/announcer.ts';
+import { createRelaySet } from './relay/set.ts';
+import type { RelaySet } from './relay/relay.ts';
+import { createWallet } from './wallet/cashu.ts';
+import type { Wallet } from './wallet/wallet.ts';
+
+export { initNode } from './node-data.ts';
+export { auditNode } from './node-audit.ts';
+export { announcePublish, announceRetract, announceShow } from './node-announce.ts';
+
+export interface RunningNode {
+  /** Opens the ledger, recovers, listens, announces. Throws ExitError with its exit code. */
+  start: () => Promise<void>;
+  /** Finishes what runs, withdraws the announcement, closes. A second call during the first hurries it. */
+  stop: () => Promise<void>;
+  /** Base URL of the listener, without /v1; known after `start`. */
+  readonly url: string;
+  readonly npub: string;
+  /** The books, for audits in the same process. */
+  totals: () => Totals;
+  /** Relays that took the announcement. */
+  announced: () => number;
+}
+
+interface Parts {
+  secrets: NodeSecrets;
+  ledger: Ledger;
+  wallet: Wallet;
+  shop: Shop;
+  gateway: Gateway;
+  server: Server;
+  relays: RelaySet;
+  announcer: Announcer | undefined;
+}
+
+export function createNode(config: Config, options: { log: Logger; clock?: Clock }): RunningNode {
+  const { log, clock = systemClock } = options;
+  let parts: Parts | undefined;
+  let url = '';
+  let npub = '';
+  let draining = false;
+  let stopping: Promise<void> | undefined;
+  const hurry = new AbortController();
+
+  const running = (): Parts => {
+    if (!parts) throw new Error('the node is not running');
+    return parts;
+  };
+
+  async function start(): Promise<void> {
+    const secrets = await readNodeSecrets(config);
+    npub = secrets.key.npub;
+    const ledger = await openLedger({ dir: ledgerDir(config), clock, log });
+    const wallet = createWallet({
+      mints: config.mints.map(({ url, unit, allow_private }) => ({ url, unit, allowPrivate: allow_private })),
+      seed: secrets.seed,
+      clock,
+      log,
+    });
+    const shop = createShop(config, { clock, log });
+    const gateway = createGateway({
+      ledger,
+      wallet,
+      catalogue: shop.catalogue,
+      rate: shop.rate,
+      secrets,
+      clock,
+      log,
+    });
+    const relays = createRelaySet({ relays: config.relayList, key: secrets.key, clock, log });
+    const server = createHttpFace({
+      gateway,
+      log,
+      facts: {
+        info: () => nodeInfo(config, { npub, wallet }),
+        models: () => ({ bytes: shop.catalogue.listBytes(), etag: shop.catalogue.etag() }),
+        model: (id) => shop.catalogue.model(id),
+        readiness: () => readiness(),
+      },
+    });
+    const announcer = isAnnounced(config)
+      ? createAnnouncer({
+          key: secrets.key,
+          relays,
+          describe: () => describeNode(config, { key: secrets.key, shop }),
+          store: {
+            get: (key) => ledger.getValue(key),
+            put: (key, value) => ledger.putValue(key, value).durable,
+          },
+          clock,
+          log,
+          heartbeatSeconds: config.announce.heartbeat_seconds,
+        })
+      : undefined;
+    parts = { secrets, ledger, wallet, shop, gateway, server, relays, announcer };
+
+    // A mint that is away must not keep the node from serving keys: its keysets are loaded when it is back.
+    void wallet.start();
+    const resumed = gateway.start();
+    await shop.start();
+    url = await listen(server, config);
+    server.maxConnections = config.limits.max_connections;
+    log.info('node.server.listening', { url, npub, resumed });
+    // Announced last: what is announced already works. Relays that are away must not keep buyers with a URL out.
+    relays.start();
+    shop.catalogue.onChange(() => announcer?.changed());
+    void announcer
+      ?.start()
+      .catch((error: unknown) => log.error('nostr.announcement.failed', { error: errorKind(error) }));
+  }
+
+  function readiness() {
+    const health = parts?.ledger.health();
+    const mints = parts?.wallet.mints() ?? [];
+    return {
+      ready: health?.open === true && !health.poisoned && !draining,
+      draining,
+      ledger: health?.poisoned ? 'poisoned' : health?.open ? 'open' : 'closed',
+      sequence: health?.sequence ?? 0,
+      executing_operations: health?.executing ?? 0,
+      blocked_operations: health?.blocked ?? 0,
+      mints: { reachable: mints.filter((mint) => mint.reachable).length, total: mints.length },
+      models: parts?.shop.catalogue.models().length ?? 0,
+      relays: {
+        open: parts?.relays.status().filter(({ state }) => state === 'open').length ?? 0,
+        total: config.relayList.length,
+      },
+    };
+  }
+
+  /** The start list backwards. Answers under way get `drain_seconds`, then they are ended and settled. */
+  async function shutDown(): Promise<void> {
+    if (!parts) return;
+    const { announcer, gateway, server, relays, shop, wallet, ledger } = parts;
+    draining = true;
+    await announcer?.stop({ tombstone: true });
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeIdleConnections();
+    const patience = new AbortController();
+    await Promise.race([
+      closed,
+      clock.sleep(config.limits.drain_seconds * 1000, AbortSignal.any([patience.signal, hurry.signal])),
+    ]);
+    patience.abort();
+    server.closeAllConnections();
+    await closed;
+    await gateway.close();
+    await Promise.all([relays.close(), shop.close(), wallet.close()]);
+    await ledger.close();
+    log.info('node.server.stopped', {});
+  }
+
+  return {
+    start: async () => {
+      try {
+        await start();
+      } catch (error) {
+        await parts?.ledger.close();
+        await Promise.allSettled([
+          parts?.relays.close(),
+          parts?.shop.close(),
+          parts?.wallet.close(),
+          parts?.gateway.close(),
+        ]);
+        throw error;
+      }
+    },
+    stop: () => {
+      if (stopping) hurry.abort();
+      return (stopping ??= shutDown());
+    },
+    get url() {
+      return url;
+    },
+    get npub() {
+      return npub;
+    },
+    totals: () => running().ledger.totals(),
+    announced: () => parts?.announcer?.report()?.accepted ?? 0,
+  };
+}
+
+async function listen(server: Server, config: Config): Promise<string> {
+  const { host, port } = config.listen;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(new ExitError(EXIT.error, `cannot listen on ${host}:${port} (${error.code ?? 'error'})`, error)),
+    );
+    server.listen(port, host, resolve);
+  });
+  const address = server.address() as AddressInfo;
+  const anywhere: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+  const name = anywhere[address.address] ?? address.address;
+  return `http://${name.includes(':') ? `[${name}]` : name}:${address.port}`;
+}
+
+/** Without an address there is nothing that a buyer could use. */
+const isAnnounced = ({ announce, relayList, public_urls }: Config): boolean =>
+  announce.enabled && relayList.length > 0 && public_urls.length > 0;

@@ -1,0 +1,2 @@
+/** Version of this program, as clients see it. Never begins with `0.1.`: old Routstr clients treat that specially. */
+export const VERSION = '1.0.0';
