@@ -37,6 +37,7 @@ const PACKAGE_ROOMS: Record<string, readonly string[]> = {
   helmet: ['http'],
   commander: ['(root)'],
   yaml: ['(root)'],
+  openai: ['demo'],
 };
 
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((f) => f.endsWith('.ts'));
@@ -48,7 +49,7 @@ interface Import {
 }
 function importsOf(file: string): Import[] {
   const text = readFileSync(join(SRC, file), 'utf8');
-  const statements = text.matchAll(/^\s*(import|export)\s+(type\s)?[^;'"]*?(?:from\s+)?'([^']+)'/gms);
+  const statements = text.matchAll(/^\s*(import|export)\s+(type\s)?(?:[^;'"=]*?\sfrom\s+)?'([^']+)'/gms);
   const dynamic = text.matchAll(/import\(\s*'([^']+)'\s*\)/g);
   return [
     ...[...statements].map((m) => ({ specifier: m[3] ?? '', typeOnly: m[2] !== undefined })),
