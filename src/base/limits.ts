@@ -58,6 +58,8 @@ export const LIMITS = {
     retryMaxMs: 300_000,
     /** Refusals with unknown codes while all inputs are unspent are believed after this many attempts. */
     unknownRefusalsMax: 10,
+    /** A keyset rotates once in months; a mint that asks for more plans than this is playing. */
+    replansMax: 8,
     breakerFailures: 3,
     breakerOpenMs: 15_000,
     /** Blinded messages made ahead per keyset, so that a payment does not wait for curve arithmetic. */

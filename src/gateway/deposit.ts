@@ -88,6 +88,10 @@ export function createDeposits(parts: {
 
   /** The keyset rotated or its fee changed under way: the inputs are untouched, so plan anew with new counters. */
   async function replan(operation: ReceiveOperation, inputs: InputProof[]): Promise<{ done: boolean }> {
+    if ((operation.oldPlans?.length ?? 0) >= LIMITS.mint.replansMax) {
+      await ledger.failOperation(operation.id, 'unknown_keyset').durable;
+      return { done: true };
+    }
     try {
       const { mint, unit, textHash, claims } = operation;
       const face = unitToMsat(

@@ -24,10 +24,13 @@ export interface Holds {
   open: () => number;
 }
 
+/** A balance of so many times the full price pays for any overrun that a listed limit may hide. */
+const OVERRUN = 4;
+
 /** The least that a request can be served for: its prompt and one token of output per choice. */
 export function leastCost(request: CeilingRequest, model: PricedModel): Msat {
   const one = ceiling({ ...request, maxOutputTokens: 1 }, model);
-  return minMsat(one.hold, ceiling(request, model).hold);
+  return minMsat(one.required, ceiling(request, model).required);
 }
 
 export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
@@ -54,10 +57,14 @@ export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
     take: (id, accountId, request, model) => {
       const account = ledger.account(accountId);
       if (!account) throw deadKey();
-      const { hold, maxOutput } = ceiling(request, model);
+      const { hold, full, maxOutput } = ceiling(request, model);
       const output = clampOutput(account.available, request, model);
       if (output < 1) throw insufficient(leastCost(request, model), account.available, account.held, 0);
       const amount = minMsat(hold, account.available);
+      // An upstream that gives more than the model is listed with would be paid from the free balance; where that is
+      // small, the limit is sent along although the client named none.
+      const unlimited = (request.maxOutputTokens ?? Infinity) > maxOutput;
+      const clamped = output < maxOutput || (unlimited && account.available < full * OVERRUN);
       const result = ledger.hold({ id, account: accountId, amount });
       switch (result.outcome) {
         case 'held':
@@ -65,7 +72,7 @@ export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
           return {
             id,
             amount,
-            ...(output < maxOutput ? { maxTokens: output } : {}),
+            ...(clamped ? { maxTokens: output } : {}),
             durable: result.durable,
           };
         case 'insufficient':
