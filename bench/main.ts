@@ -109,7 +109,7 @@ const p50Of = (samples: Sample[] | undefined): number => median((samples ?? []).
 async function proxies(upstreamPort: number): Promise<{ raw: Running; express: Running; paid: PaidNode }> {
   const start = async (kind: string): Promise<Running> => {
     const port = await freePort();
-    return startProcess('bench/server.ts', [kind, String(port), String(upstreamPort)], { port, core: 0 });
+    return startProcess('bench/server.js', [kind, String(port), String(upstreamPort)], { port, core: 0 });
   };
   return {
     raw: await start('raw'),
@@ -120,7 +120,7 @@ async function proxies(upstreamPort: number): Promise<{ raw: Running; express: R
 
 async function upstream(delayMs: number): Promise<Running> {
   const port = await freePort();
-  return startProcess('bench/server.ts', ['upstream', String(port), '0', String(delayMs)], { port, core: 1 });
+  return startProcess('bench/server.js', ['upstream', String(port), '0', String(delayMs)], { port, core: 1 });
 }
 
 /** Every bill of the run must be found in the account: a fast ledger that loses count is worth nothing. */

@@ -20,9 +20,9 @@ export async function startPaidNode(upstreamPort: number): Promise<PaidNode> {
   const config = join(dir, 'node.yaml');
   const port = await freePort();
   await writeFile(config, JSON.stringify(settings(mint.url, port, upstreamPort)), { mode: 0o600 });
-  const main = join(import.meta.dirname, '../src/main.ts');
-  await promisify(execFile)(process.execPath, ['--import', 'tsx', main, 'init', '--yes', '--config', config]);
-  const running = await startProcess('src/main.ts', ['start', '--config', config, '--log-level', 'error'], {
+  const main = join(import.meta.dirname, '../src/main.js');
+  await promisify(execFile)(process.execPath, [main, 'init', '--yes', '--config', config]);
+  const running = await startProcess('src/main.js', ['start', '--config', config, '--log-level', 'error'], {
     port,
     core: 0,
   });

@@ -17,13 +17,13 @@ const children = new Set<ChildProcess>();
 const canPin = platform() === 'linux' && cpus().length > 1 && hasTaskset();
 export const pinned = canPin;
 
-/** Starts `node --import tsx <file> <args>` and waits until it accepts connections. */
+/** Starts a file of the compiled tree, e.g. `src/main.js`, and waits until it accepts connections. */
 export async function startProcess(
   file: string,
   args: readonly string[],
   options: { port: number; core: 0 | 1 },
 ): Promise<Running> {
-  const words = [process.execPath, '--import', 'tsx', join(import.meta.dirname, '..', file), ...args];
+  const words = [process.execPath, join(import.meta.dirname, '..', file), ...args];
   const [command = '', ...rest] = canPin ? ['taskset', '-c', String(options.core), ...words] : words;
   const child = spawn(command, rest, {
     stdio: ['ignore', 'ignore', 'inherit'],

@@ -1,4 +1,4 @@
-/** One server of the bench in a process of its own: `server.ts upstream|raw|express <port> <upstream port> [delay]`. */
+/** One server of the bench in a process of its own: `server.js upstream|raw|express <port> <upstream port> [delay]`. */
 import http from 'node:http';
 import express from 'express';
 import { type Dispatcher, Pool } from 'undici';

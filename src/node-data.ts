@@ -9,6 +9,7 @@ import type { Logger } from './base/log.ts';
 import { type Clock, systemClock } from './base/time.ts';
 import type { Config } from './config.ts';
 import { initLedger } from './ledger/genesis.ts';
+import type { Ledger } from './ledger/ledger.ts';
 import { generateNsec, nodeKey } from './relay/key.ts';
 import type { NodeKey } from './relay/relay.ts';
 import { createMnemonic, seedFromMnemonic } from './wallet/seed.ts';
@@ -43,6 +44,7 @@ export async function initNode(
   }
   const { npub, pubkey } = nodeKey(nsec);
   if (!(await exists(seedFile(config)))) {
+    if (await exists(ledgerDir(config))) throw seedLost(config);
     await writeFile(seedFile(config), `${createMnemonic()}\n`, { mode: 0o600, flag: 'wx' });
     created.push(seedFile(config));
   }
@@ -53,11 +55,35 @@ export async function initNode(
   return { npub, created };
 }
 
-/** Throws ExitError(78) when the node was never initialised. */
+const SEED_MARK = 'node.seed';
+
+/** The first start notes whose seed it is; a ledger is never opened for business with another one. */
+export async function checkSeed(ledger: Ledger, { seed }: NodeSecrets): Promise<void> {
+  const mark = createHmac('sha256', seed).update('routstr-node/seed-mark/1').digest('hex').slice(0, 16);
+  const known = ledger.getValue(SEED_MARK);
+  if (known === undefined) await ledger.putValue(SEED_MARK, mark).durable;
+  else if (known !== mark)
+    throw new ExitError(
+      EXIT.refused,
+      'the seed is not the one that this ledger was made with: every token made of its ecash would be worthless; ' +
+        'restore the seed that belongs to it',
+    );
+}
+
+/** Tokens made of a ledger's proofs with another seed are worthless, and the clients' balances would pay for them. */
+const seedLost = (config: Config): ExitError =>
+  new ExitError(
+    EXIT.refused,
+    `${seedFile(config)} is missing, but ${ledgerDir(config)} holds ecash that only this seed can spend; ` +
+      'put the twelve words of your backup into that file (a new seed would make every refund worthless)',
+  );
+
+/** Throws ExitError(78) when the node was never initialised, or when its seed is lost. */
 export async function readNodeSecrets(config: Config): Promise<NodeSecrets> {
   const { nsec } = config.secrets;
   if (!nsec) throw new ExitError(EXIT.refused, 'there is no Nostr key here; run: routstr-node init');
-  const words = await readFile(seedFile(config), 'utf8').catch((cause: unknown) => {
+  const words = await readFile(seedFile(config), 'utf8').catch(async (cause: unknown) => {
+    if (await exists(ledgerDir(config))) throw seedLost(config);
     throw new ExitError(
       EXIT.refused,
       `there is no seed at ${seedFile(config)}; run: routstr-node init`,

@@ -9,7 +9,7 @@ import { type Gateway, createGateway } from './gateway/gateway.ts';
 import { createHttpFace } from './http/app.ts';
 import type { Ledger, Totals } from './ledger/ledger.ts';
 import { openLedger } from './ledger/level.ts';
-import { type NodeSecrets, ledgerDir, readNodeSecrets } from './node-data.ts';
+import { type NodeSecrets, checkSeed, ledgerDir, readNodeSecrets } from './node-data.ts';
 import { describeNode, nodeInfo } from './node-facts.ts';
 import { type Shop, createShop } from './node-shop.ts';
 import { type Announcer, createAnnouncer } from './nostr/announcer.ts';
@@ -65,9 +65,17 @@ export function createNode(config: Config, options: { log: Logger; clock?: Clock
     const secrets = await readNodeSecrets(config);
     npub = secrets.key.npub;
     const ledger = await openLedger({ dir: ledgerDir(config), clock, log });
+    await checkSeed(ledger, secrets).catch(async (error: unknown) => {
+      await ledger.close();
+      throw error;
+    });
     const wallet = createWallet({
       mints: config.mints.map(({ url, unit, allow_private }) => ({ url, unit, allowPrivate: allow_private })),
       seed: secrets.seed,
+      memory: {
+        get: (key) => ledger.getValue(key),
+        put: (key, value) => ledger.putValue(key, value).durable,
+      },
       clock,
       log,
     });

@@ -31,6 +31,7 @@ export const ERRORS = {
   unsupported_unit: { status: 400, type: 'invalid_token' },
   unknown_keyset: { status: 400, type: 'invalid_token' },
   unsupported_keyset: { status: 400, type: 'invalid_token' },
+  keyset_expiring: { status: 400, type: 'invalid_token' },
   locked_token: { status: 400, type: 'invalid_token' },
   untrusted_mint: { status: 400, type: 'untrusted_mint' },
   token_already_spent: { status: 400, type: 'token_already_spent' },

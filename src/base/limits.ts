@@ -15,6 +15,8 @@ export const LIMITS = {
   http: {
     /** A change token of a large payment is 8-20 kB; Node's default of 16 kB answers it with 431. */
     headerBytesMax: 64 * KiB,
+    /** Browsers behind two proxies send about forty; a thousand are an attempt to have one of them overlooked. */
+    headersMax: 200,
     /** Images travel as base64 inside JSON. */
     jsonBytesMax: 32 * MiB,
     /** Slow-loris: honest clients send their headers in one packet. */
@@ -70,12 +72,19 @@ export const LIMITS = {
     lookTwiceMs: 2_000,
     /** Unblinded proofs kept ready for tokens: the change of about 300 payments. */
     unblindedMax: 4_096,
-    /** Signatures waiting for their DLEQ check; more than the worker checks in half a minute are let go. */
+    /**
+     * Signatures waiting for their DLEQ check in memory, about half a minute of work. What does not fit, and what
+     * waits when the worker or the node ends, is never checked: a log line counts it.
+     */
     uncheckedMax: 8_192,
     /** NUT-07 in portions that every mint accepts. */
     statesPerRequest: 100,
     keysPerKeysetMax: 256,
     keysetsMax: 1_024,
+    /** Keysets kept over a restart, per mint and unit: about twenty of the usual 64 keys. */
+    rememberedBytesMax: 128 * KiB,
+    /** A payout planned with remembered keysets waits so long for the mint's own word. */
+    rememberedWaitMs: 2_000,
   },
   upstream: {
     connectTimeoutMs: 10_000,
@@ -129,6 +138,9 @@ export const LIMITS = {
     sweepMs: 15_000,
   },
   ledger: {
+    /** After a group of this many entries the next one is gathered for a moment: fewer flushes, each as dear as ever. */
+    gatherAbove: 8,
+    gatherMs: 1,
     /** Entries written into one journal value; larger groups only add latency. */
     groupEntriesMax: 2_048,
     /** Sealed tokens are large; a bigger group would only keep the others waiting. */
@@ -155,6 +167,8 @@ export const LIMITS = {
     keepMs: 600_000,
     bytesMax: 64 * MiB,
     entryBytesMax: 4 * MiB,
+    /** Payouts that a slow mint delayed and whose client was told to come back; the oldest is forgotten first. */
+    promisedMax: 4_096,
   },
   relay: {
     payloadBytesMax: 1 * MiB,

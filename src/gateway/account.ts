@@ -108,24 +108,28 @@ export function createAccounts(parts: {
     },
 
     refund: async (credential, amountSats, idempotencyKey) => {
-      const id = accountForRefund(credential);
-      const account = existing(id);
-      if (account.held > ZERO) throw refundBusy();
-      const units = amountSats === undefined ? undefined : refundUnits(account, amountSats);
-      if (units === undefined && account.available < unitToMsat(1, account.unit)) {
-        const last = lastPayout(account);
-        if (last) return repeat(last, nothingToRefund);
-        throw account.available === ZERO ? nothingToRefund() : refundTooSmall();
+      const id = await accountForRefund(credential);
+      const units = amountSats === undefined ? undefined : unitsOf(existing(id), amountSats);
+      const keyed = idempotencyKey !== undefined;
+      const promised = keyed ? undefined : payouts.promised(id, units);
+      if (promised) return payouts.again(promised);
+      if (existing(id).held > ZERO) throw refundBusy();
+      // A key that was used before gives its own payout again, whatever is left by now.
+      if (keyed || units !== undefined || hasUnit(existing(id))) {
+        const paid = await payouts.send({
+          account: id,
+          purpose: 'refund',
+          ...(units === undefined ? {} : { amount: units }),
+          ...(keyed ? { idempotencyKey } : {}),
+        });
+        if (paid && units !== undefined && paid.amount !== units) throw otherRefund();
+        if (paid) return paid;
       }
-      const paid = await payouts.send({
-        account: id,
-        purpose: 'refund',
-        ...(units === undefined ? {} : { amount: units }),
-        ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-      });
-      if (paid) return paid;
+      const account = existing(id);
       if (units !== undefined) throw refundTooMuch(account);
-      throw refundTooSmall();
+      const last = lastPayout(account);
+      if (last && !hasUnit(account)) return repeat(last, nothingToRefund);
+      throw account.available === ZERO ? nothingToRefund() : refundTooSmall();
     },
 
     changeOf: async (id, receipt) => {
@@ -144,7 +148,7 @@ export function createAccounts(parts: {
       if (operation?.purpose !== 'pay' || operation.state === 'failed') throw refundNotFound();
       const account = ledger.account(operation.account);
       if (operation.state !== 'done' || !account || account.held > ZERO) throw refundPending();
-      if (account.available >= unitToMsat(1, account.unit)) {
+      if (hasUnit(account)) {
         const paid = await change(account.id);
         if (paid) return paid;
       }
@@ -164,23 +168,30 @@ export function createAccounts(parts: {
     return last ? payouts.again(last.id) : undefined;
   }
 
-  /** A refund never creates an account: an unseen token stays its owner's. */
-  function accountForRefund(credential: Credential): AccountId {
-    if (credential.kind === 'token') {
-      const known = ledger.operationOfText(tokenTextHash(credential.token.reveal()));
-      if (known?.purpose !== 'create' || !ledger.account(known.account)) throw deadKey();
-      return known.account;
-    }
-    return payers.existingKey(credential.key);
+  /** A refund never creates an account: an unseen token stays its owner's, and one under way is waited for. */
+  async function accountForRefund(credential: Credential): Promise<AccountId> {
+    if (credential.kind === 'key') return payers.existingKey(credential.key);
+    const known = ledger.operationOfText(tokenTextHash(credential.token.reveal()));
+    if (known?.purpose !== 'create' || !ledger.account(known.account)) throw deadKey();
+    if (known.state !== 'done') await deposits.settled(known.id);
+    return known.account;
   }
 }
 
-function refundUnits(account: Account, sats: number): number {
+const hasUnit = (account: Account): boolean => account.available >= unitToMsat(1, account.unit);
+
+/** The ledger refuses what is more than there is; a sum beyond exact numbers must not even be asked for. */
+function unitsOf(account: Account, sats: number): number {
   const wanted = account.unit === 'sat' ? sats : sats * 1000;
-  if (unitToMsat(wanted, account.unit) > account.available) throw refundTooMuch(account);
+  if (wanted > Number.MAX_SAFE_INTEGER / 1000) throw refundTooMuch(account);
   return wanted;
 }
 
+const otherRefund = (): NodeError =>
+  new NodeError(
+    'idempotency_key_reused',
+    'This Idempotency-Key belongs to a refund of another amount. Repeat that request, or use a new key.',
+  );
 const refundTooMuch = (account: Account): NodeError =>
   new NodeError(
     'insufficient_balance',

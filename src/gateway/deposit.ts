@@ -159,6 +159,8 @@ export function createDeposits(parts: {
       const { id } = opened.operation;
       if (opened.outcome === 'opened') {
         const fresh = opened.operation.oldPlans === undefined;
+        // Taken up again: the runner that ended it may still be writing, and would be taken for the new one.
+        if (!fresh) await driver.ended(id);
         // The runner exists from this very turn on, so that whoever presents the same token now waits for it; it
         // speaks to the mint only when the intent is on disk.
         driver.run(id, async (attempt) => {
@@ -183,12 +185,18 @@ export const storedProofs = (
     return { keyset: plan.keyset, counter: plan.counter + i, amount, blindSignature };
   });
 
-/** The same proofs in another text are somebody else's attempt; the same text for another purpose is spent. */
+/**
+ * The same proofs in another text are somebody else's attempt; the same text for another purpose is spent. Nothing is
+ * called spent that the mint refused for another reason: clients throw spent tokens away.
+ */
 function foreignClaim(info: TokenInfo, operation: ReceiveOperation): NodeError {
-  if (operation.textHash !== info.textHash && operation.state !== 'failed') {
+  const untouched = operation.state === 'failed' && operation.reason !== 'token_already_spent';
+  if (untouched || (operation.textHash !== info.textHash && operation.state !== 'failed')) {
     return new NodeError(
       'token_already_claimed',
-      'These proofs were claimed by another payment. Use the token exactly as it was first presented, or another token.',
+      untouched
+        ? 'These proofs were presented before, in another way, and the mint refused them then. Present the token exactly as at first, or swap it in a wallet.'
+        : 'These proofs were claimed by another payment. Use the token exactly as it was first presented, or another token.',
     );
   }
   return tokenSpent();

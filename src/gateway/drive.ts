@@ -16,6 +16,8 @@ export interface Driver {
   run: (id: OperationId, step: (attempt: number) => Promise<StepResult>) => void;
   /** True once the runner ended; false when it still runs after `ms`. Without a runner: true at once. */
   wait: (id: OperationId, ms: number) => Promise<boolean>;
+  /** Resolves when no runner of this operation is left; at once if there is none. */
+  ended: (id: OperationId) => Promise<void>;
   running: () => number;
   /** Stops between two rounds; whatever is unfinished is taken up at the next start. */
   close: () => Promise<void>;
@@ -61,6 +63,7 @@ export function createDriver(parts: { clock: Clock; log: Logger }): Driver {
       timeout.abort();
       return finished;
     },
+    ended: (id) => runners.get(id) ?? Promise.resolve(),
     running: () => runners.size,
     close: async () => {
       stop.abort();

@@ -1,6 +1,6 @@
 /** Gateway: the one door behind both faces. Pay, hold, ask, settle; and the use cases of accounts. */
 import { LIMITS } from '../base/limits.ts';
-import type { Logger } from '../base/log.ts';
+import { type Logger, errorKind } from '../base/log.ts';
 import type { Sealer } from '../base/seal.ts';
 import type { Secret } from '../base/secret.ts';
 import type { Clock } from '../base/time.ts';
@@ -51,7 +51,12 @@ export function createGateway(parts: {
   async function lookAfterLeases(): Promise<void> {
     while (!stop.signal.aborted) {
       await clock.sleep(LIMITS.hold.sweepMs, stop.signal);
-      holds.sweep();
+      try {
+        holds.sweep();
+      } catch (error) {
+        // A broken row poisons the ledger; the process must not end by a promise that nobody waits for.
+        log.error('gateway.sweep.failed', { error: errorKind(error) });
+      }
     }
   }
   let leases: Promise<void> | undefined;

@@ -2,7 +2,7 @@
 import { NodeError } from '../base/error.ts';
 import type { AccountId } from '../base/id.ts';
 import { type Msat, minMsat } from '../base/money.ts';
-import type { Ledger } from '../ledger/ledger.ts';
+import type { Account, Ledger } from '../ledger/ledger.ts';
 import { type CeilingRequest, type PricedModel, ceiling, clampOutput } from '../pricing/ceiling.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import { deadKey } from './payer.ts';
@@ -53,18 +53,31 @@ export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
     );
   }
 
+  /** How much to hold of what is free, and the output that it pays where that is less than asked for. */
+  function amountFor(
+    { available, held }: Account,
+    request: CeilingRequest,
+    model: PricedModel,
+  ): { amount: Msat; maxTokens?: number } {
+    const { hold, full, maxOutput } = ceiling(request, model);
+    // The usual case: so much money that nothing has to be weighed.
+    if (available >= full * OVERRUN && available > hold) return { amount: hold };
+    const output = clampOutput(available, request, model);
+    const least = leastCost(request, model);
+    // What the clamp overlooks must not make a request free that costs no more than that.
+    if (output < 1 || available < least) throw insufficient(least, available, held, 0);
+    const amount = minMsat(hold, available);
+    // An upstream that gives more than the model is listed with would be paid from the free balance; where that is
+    // small, the limit is sent along although the client named none.
+    const unlimited = (request.maxOutputTokens ?? Infinity) > maxOutput;
+    return output < maxOutput || unlimited ? { amount, maxTokens: output } : { amount };
+  }
+
   return {
     take: (id, accountId, request, model) => {
       const account = ledger.account(accountId);
       if (!account) throw deadKey();
-      const { hold, full, maxOutput } = ceiling(request, model);
-      const output = clampOutput(account.available, request, model);
-      if (output < 1) throw insufficient(leastCost(request, model), account.available, account.held, 0);
-      const amount = minMsat(hold, account.available);
-      // An upstream that gives more than the model is listed with would be paid from the free balance; where that is
-      // small, the limit is sent along although the client named none.
-      const unlimited = (request.maxOutputTokens ?? Infinity) > maxOutput;
-      const clamped = output < maxOutput || (unlimited && account.available < full * OVERRUN);
+      const { amount, maxTokens } = amountFor(account, request, model);
       const result = ledger.hold({ id, account: accountId, amount });
       switch (result.outcome) {
         case 'held':
@@ -72,11 +85,11 @@ export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
           return {
             id,
             amount,
-            ...(clamped ? { maxTokens: output } : {}),
+            ...(maxTokens === undefined ? {} : { maxTokens }),
             durable: result.durable,
           };
         case 'insufficient':
-          throw insufficient(amount, result.available, result.held, output);
+          throw insufficient(amount, result.available, result.held, maxTokens ?? 0);
         case 'limit':
           throw new NodeError(
             'balance_limit_exceeded',

@@ -1,7 +1,7 @@
 /** Payer: a credential becomes an account that can be held against; tokens are deposited on the way. */
 import { NodeError } from '../base/error.ts';
 import { type AccountId, accountOfKey, hmacHex, sha256Hex } from '../base/id.ts';
-import { type Msat, satCeil } from '../base/money.ts';
+import { type Msat, ZERO, satCeil } from '../base/money.ts';
 import type { Secret } from '../base/secret.ts';
 import { looksLikeToken, tokenTextHash } from '../base/token-text.ts';
 import type { Ledger, ReceiveOperation } from '../ledger/ledger.ts';
@@ -14,7 +14,7 @@ export interface Payers {
    * `atLeast`: what the token must be worth for this request, checked before anything is redeemed.
    * Throws NodeError payment_required, invalid_api_key, insufficient_balance, and what a deposit throws.
    */
-  resolve: (credential: Credential | undefined, atLeast: Msat) => Promise<Payer>;
+  resolve: (credential: Credential | undefined, atLeast: () => Msat) => Promise<Payer>;
   /** Account of a kept credential for the balance routes; an unseen token is redeemed. */
   account: (credential: Credential) => Promise<AccountId>;
   /** Account of an `sk-` key that exists. Throws invalid_api_key. */
@@ -54,11 +54,11 @@ export function createPayers(parts: {
   }
 
   /** The account of a token presented as a bearer: the one it was deposited to, whoever asks with the same text. */
-  async function keptToken(text: string, atLeast: Msat): Promise<AccountId> {
+  async function keptToken(text: string, atLeast: () => Msat): Promise<AccountId> {
     const known = ledger.operationOfText(tokenTextHash(text));
     if (known?.state === 'done') return kept(known).account;
     const info = wallet.inspect(text);
-    requireFace(info, atLeast);
+    requireFace(wallet, info, atLeast());
     const account = accountOfKey(keyOfClaims(info.claims));
     const { operation } = await deposits.deposit(info, { account, accountKind: 'key', purpose: 'create' });
     return operation.account;
@@ -71,7 +71,7 @@ export function createPayers(parts: {
 
   return {
     resolve: async (credential, atLeast) => {
-      if (!credential) throw paymentRequired(wallet, atLeast);
+      if (!credential) throw paymentRequired(wallet, atLeast());
       if (credential.kind === 'key') {
         return { account: accountOfApiKey(credential.key.reveal()), remainder: 'keep' };
       }
@@ -83,7 +83,7 @@ export function createPayers(parts: {
       const before = ledger.operationOfText(tokenTextHash(text));
       if (before && before.state === 'done') throw spentOnce(ledger, before);
       const info = wallet.inspect(text);
-      requireFace(info, atLeast);
+      requireFace(wallet, info, atLeast());
       const account = oneShotAccount(info.claims);
       const { operation } = await deposits.deposit(info, { account, accountKind: 'token', purpose: 'pay' });
       return { account: operation.account, remainder: 'return' };
@@ -91,7 +91,7 @@ export function createPayers(parts: {
     account: async (credential) =>
       credential.kind === 'key'
         ? accountOfApiKey(credential.key.reveal())
-        : keptToken(credential.token.reveal(), 0 as Msat),
+        : keptToken(credential.token.reveal(), () => ZERO),
     existingKey: (key) => accountOfApiKey(key.reveal()),
     keyOfToken: (info) => keyOfClaims(info.claims),
   };
@@ -106,16 +106,18 @@ function spentOnce(ledger: Ledger, operation: ReceiveOperation): NodeError {
   return tokenSpent({ refund_available: available });
 }
 
-function requireFace(info: TokenInfo, atLeast: Msat): void {
+function requireFace(wallet: Wallet, info: TokenInfo, atLeast: Msat): void {
   if (info.face >= atLeast) return;
   throw new NodeError(
     'insufficient_balance',
-    `Insufficient credits: this request needs ${atLeast} mSats, the token is worth ${info.face}. It was not redeemed.`,
+    `Insufficient credits. Insufficient balance: ${atLeast} mSats required. ${info.face} available. The token was not redeemed.`,
     {
       metadata: {
         reason: 'Insufficient balance',
         required_msats: atLeast,
         available_msats: info.face,
+        max_affordable_tokens: 0,
+        accepted_mints: wallet.mints().map((mint) => mint.url),
         amount_required_msat: atLeast,
       },
     },

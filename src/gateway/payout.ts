@@ -2,10 +2,10 @@
 import { NodeError, invariant } from '../base/error.ts';
 import { type AccountId, type OperationId, newOperationId } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { Logger } from '../base/log.ts';
-import { type Unit } from '../base/money.ts';
+import { type Logger, errorKind } from '../base/log.ts';
+import { type Unit, ZERO, msatToUnitFloor, unitToMsat } from '../base/money.ts';
 import { Secret } from '../base/secret.ts';
-import type { Ledger, SendOperation } from '../ledger/ledger.ts';
+import type { Ledger, SendOperation, SendOutcome } from '../ledger/ledger.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import { storedProofs } from './deposit.ts';
 import type { Driver, StepResult } from './drive.ts';
@@ -23,7 +23,8 @@ export interface PaidOut {
 export interface Payouts {
   /**
    * Makes a token of everything free on the account (or of `amount` units). Undefined when not one unit is left.
-   * Throws NodeError mint_unreachable when exact proofs were missing and the mint does not answer: the amount has
+   * Where a key was paid from several mints, its own may hold too little: then another one pays, or as much of
+   * everything as one mint has. Throws NodeError mint_unreachable when exact proofs were missing and the mint does not answer: the amount has
    * left the account and the same call returns the token later.
    */
   send: (request: {
@@ -34,6 +35,8 @@ export interface Payouts {
   }) => Promise<PaidOut | undefined>;
   /** The token of an earlier payout. Throws like `send` while it is not made yet. */
   again: (id: OperationId) => Promise<PaidOut>;
+  /** A payout of this account whose client was told to repeat exactly this request, and has not done so yet. */
+  promised: (account: AccountId, amount: number | undefined) => OperationId | undefined;
   resume: (operation: SendOperation) => void;
 }
 
@@ -50,6 +53,17 @@ export function createPayouts(parts: {
     invariant(operation?.kind === 'send', 'a send operation keeps its kind');
     return operation;
   };
+
+  /** Memory only: a client that repeats its request after a restart meets what `resume` put here. */
+  const promises = new Map<OperationId, { account: AccountId; asked: number | 'all' | 'unknown' }>();
+
+  function promise(operation: SendOperation, asked: number | 'all' | 'unknown'): void {
+    // With an Idempotency-Key the client finds its payout by itself.
+    if (operation.idempotencyKey !== undefined || promises.has(operation.id)) return;
+    promises.set(operation.id, { account: operation.account, asked });
+    const oldest = promises.keys().next();
+    if (promises.size > LIMITS.outcome.promisedMax && !oldest.done) promises.delete(oldest.value);
+  }
 
   async function step(id: OperationId, firstAttempt: boolean): Promise<StepResult> {
     const operation = current(id);
@@ -89,41 +103,92 @@ export function createPayouts(parts: {
     }
   }
 
-  async function paidOut(id: OperationId, replayed: boolean): Promise<PaidOut> {
+  async function paidOut(
+    id: OperationId,
+    replayed: boolean,
+    asked: number | 'all' | 'unknown' = 'unknown',
+  ): Promise<PaidOut> {
     await driver.wait(id, LIMITS.mint.clientWaitMs);
     const operation = current(id);
     if (operation.state === 'done') {
       invariant(operation.token !== undefined, 'a finished send has its token');
+      // Whoever comes second must not get the token before the debit of the first is on disk.
+      await ledger.completeSend(id, []).durable;
       const token = await wallet.encodeToken(operation.mint, operation.unit, operation.token);
+      promises.delete(id);
       const { amount, unit, mint } = operation;
       return { operation: id, token: new Secret(token), amount, unit, mint, replayed };
     }
     if (operation.state === 'failed') {
+      promises.delete(id);
       throw unavailable('Mint service unavailable: nothing left your balance. Try again.');
     }
+    promise(operation, asked);
     throw unavailable(
       'Mint service unavailable: your refund is on record and is being made. Repeat the same request to get it.',
       { operation_id: id },
     );
   }
 
+  type Request = Parameters<Payouts['send']>[0];
+  interface Shelf {
+    mint: string;
+    unit: Unit;
+  }
+
+  async function open(request: Request, { mint, unit }: Shelf, amount: number | 'all'): Promise<SendOutcome> {
+    const { account, purpose, idempotencyKey } = request;
+    const { keyset, feePpk } = await wallet.activeKeyset(mint, unit);
+    return ledger.openSend({
+      id: newOperationId(),
+      account,
+      purpose,
+      mint,
+      unit,
+      amount,
+      feePpk,
+      keyset,
+      split: wallet.split,
+      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+    });
+  }
+
+  /** The account's own mint is short, because its money came from several: any other listed mint may pay. */
+  async function openElsewhere(request: Request, own: Shelf, have: number): Promise<SendOutcome | undefined> {
+    const { account, amount } = request;
+    let most = { shelf: own, units: have };
+    for (const shelf of wallet.mints()) {
+      if (shelf.url === own.mint && shelf.unit === own.unit) continue;
+      if (amount !== undefined && shelf.unit !== own.unit) continue;
+      const other = { mint: shelf.url, unit: shelf.unit };
+      const opened = await open(request, other, amount ?? 'all').catch((error: unknown) => {
+        log.warn('gateway.payout.mint_away', { error: errorKind(error) });
+      });
+      if (!opened) continue;
+      if (opened.outcome !== 'no-proofs') return opened;
+      const value = unitToMsat(opened.have, other.unit);
+      if (value > unitToMsat(most.units, most.shelf.unit)) most = { shelf: other, units: opened.have };
+    }
+    if (amount !== undefined || most.units === 0) return undefined;
+    log.warn('gateway.payout.partial', { account: account.slice(0, 8), have: most.units });
+    return open(request, most.shelf, most.units);
+  }
+
+  async function outcomeOf(request: Request, own: Shelf): Promise<SendOutcome> {
+    const opened = await open(request, own, request.amount ?? 'all');
+    if (opened.outcome !== 'no-proofs') return opened;
+    const free = ledger.account(request.account)?.available ?? ZERO;
+    const wanted = request.amount ?? msatToUnitFloor(free, own.unit);
+    if (opened.inFlight > 0 && opened.have + opened.inFlight >= wanted) return opened;
+    return (await openElsewhere(request, own, opened.have)) ?? opened;
+  }
+
   return {
-    send: async ({ account, purpose, amount, idempotencyKey }) => {
+    send: async (request) => {
+      const { account, amount } = request;
       const payer = ledger.account(account);
       invariant(payer !== undefined, 'a payout has an account');
-      const { keyset, feePpk } = await wallet.activeKeyset(payer.mint, payer.unit);
-      const opened = ledger.openSend({
-        id: newOperationId(),
-        account,
-        purpose,
-        mint: payer.mint,
-        unit: payer.unit,
-        amount: amount ?? 'all',
-        feePpk,
-        keyset,
-        split: wallet.split,
-        ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-      });
+      const opened = await outcomeOf(request, { mint: payer.mint, unit: payer.unit });
       switch (opened.outcome) {
         case 'insufficient':
           return undefined;
@@ -140,15 +205,29 @@ export function createPayouts(parts: {
             await opened.durable;
             return step(opened.operation.id, attempt === 0);
           });
-          return paidOut(opened.operation.id, false);
+          return paidOut(opened.operation.id, false, amount ?? 'all');
         case 'issued':
         case 'replayed':
           await opened.durable;
-          return paidOut(opened.operation.id, opened.outcome === 'replayed');
+          return paidOut(opened.operation.id, opened.outcome === 'replayed', amount ?? 'all');
       }
     },
     again: (id) => paidOut(id, true),
-    resume: (operation) => driver.run(operation.id, () => step(operation.id, false)),
+    promised: (account, amount) => {
+      for (const [id, promised] of promises) {
+        const { asked } = promised;
+        const same =
+          asked === 'unknown'
+            ? amount === undefined || current(id).amount === amount
+            : asked === (amount ?? 'all');
+        if (promised.account === account && same) return id;
+      }
+      return undefined;
+    },
+    resume: (operation) => {
+      promise(operation, 'unknown');
+      driver.run(operation.id, () => step(operation.id, false));
+    },
   };
 }
 

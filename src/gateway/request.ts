@@ -1,4 +1,5 @@
 /** What both faces hand to the gateway and get back: free of Express and of Nostr. */
+import type { Cancel } from '../base/cancel.ts';
 import type { AccountId, RequestId } from '../base/id.ts';
 import type { Msat } from '../base/money.ts';
 import type { Secret } from '../base/secret.ts';
@@ -23,8 +24,8 @@ export interface InferenceRequest {
    * a header), so the answer is complete when `serve` resolves and a failure anywhere costs nothing.
    */
   delivery: 'live' | 'held';
-  /** Aborts when the client is gone. */
-  signal: AbortSignal;
+  /** Cancelled when the client is gone. */
+  gone: Cancel;
 }
 
 /** Cost of one answer. All amounts in msat; the three parts add up to `total`. */

@@ -1,4 +1,5 @@
 /** Serve: payer, ceiling, hold, ask, settle: the one way through this node, whichever face the request came by. */
+import { type Cancel, cancel, newCancel, offCancel, onCancel } from '../base/cancel.ts';
 import { NodeError } from '../base/error.ts';
 import { sha256Hex } from '../base/id.ts';
 import { type Logger, errorKind } from '../base/log.ts';
@@ -46,7 +47,7 @@ export function createServe(parts: ServeParts): (request: InferenceRequest) => P
     const [first] = offers;
     const { credential } = request;
     if (credential?.kind !== 'token' || credential.remainder === 'keep') {
-      const payer = await payers.resolve(credential, leastCost(ceilingRequest(facts), first));
+      const payer = await payers.resolve(credential, () => leastCost(ceilingRequest(facts), first));
       return ask(parts, request, facts, offers, payer);
     }
 
@@ -57,7 +58,7 @@ export function createServe(parts: ServeParts): (request: InferenceRequest) => P
     outcomes.begin(payment, bodyHash);
     let payer: Payer | undefined;
     try {
-      payer = await payers.resolve(credential, leastCost(ceilingRequest(facts), first));
+      payer = await payers.resolve(credential, () => leastCost(ceilingRequest(facts), first));
       const answer = await ask(parts, request, facts, offers, payer);
       const { whole } = answer;
       if (whole) keep(outcomes, payment, answer, whole, await answer.receipt);
@@ -83,7 +84,7 @@ async function ask(
       return await askOne(parts, request, facts, offer, payer, `${request.id}:${index}`);
     } catch (error) {
       const last = index === offers.length - 1;
-      if (last || request.signal.aborted || !(error instanceof NodeError) || !isTheirFault(error))
+      if (last || request.gone.cancelled || !(error instanceof NodeError) || !isTheirFault(error))
         throw error;
       parts.log.warn('gateway.upstream.failed', {
         request_id: request.id,
@@ -124,17 +125,17 @@ async function askOne(
   });
   const { stream } = facts;
   const includeUsage = facts.includeUsage !== false;
-  const abort = new AbortController();
-  const onGone = () => abort.abort();
-  request.signal.addEventListener('abort', onGone, { once: true });
-  const upstream = await begin(request, facts, offer, held, abort, settlement.free).finally(() =>
-    request.signal.removeEventListener('abort', onGone),
+  const work = newCancel();
+  const onGone = () => cancel(work);
+  onCancel(request.gone, onGone);
+  const upstream = await begin(request, facts, offer, held, work, settlement.free).finally(() =>
+    offCancel(request.gone, onGone),
   );
 
   const withChange = (receipt: Receipt): Promise<Receipt> =>
     payer.remainder === 'return' ? accounts.changeOf(payer.account, receipt) : Promise.resolve(receipt);
   if (stream !== upstream.contentType.startsWith('text/event-stream')) {
-    abort.abort();
+    cancel(work);
     await settlement.free();
     throw new NodeError(
       'upstream_error',
@@ -142,17 +143,17 @@ async function askOne(
     );
   }
   if (!stream) {
-    const { body, receipt } = await wholeAnswer(upstream, abort, settlement, withChange);
+    const { body, receipt } = await wholeAnswer(upstream, work, settlement, withChange);
     return storedAnswer({ status: upstream.status, contentType: JSON_TYPE, body, receipt }, false);
   }
   const streamParts = {
     upstream,
-    abort,
+    work,
     settlement,
     withChange,
     choices: facts.choices,
     includeUsage,
-    signal: request.signal,
+    gone: request.gone,
     drains,
     clock,
     log,
@@ -171,10 +172,9 @@ async function begin(
   facts: ChatRequestFacts,
   offer: Priced,
   held: { maxTokens?: number; durable: Promise<void> },
-  abort: AbortController,
+  work: Cancel,
   free: () => Promise<Receipt>,
 ): Promise<UpstreamAnswer> {
-  if (request.signal.aborted) abort.abort();
   try {
     const body = facts.bodyFor({
       model: offer.upstreamId,
@@ -186,13 +186,13 @@ async function begin(
         path: `/${request.endpoint}`,
         body,
         stream: facts.stream,
-        signal: abort.signal,
+        work,
       }),
       held.durable,
     ]);
     return answer;
   } catch (error) {
-    abort.abort();
+    cancel(work);
     await free();
     throw error;
   }

@@ -1,4 +1,5 @@
 /** A streamed answer: bytes pass through, the bill is the last chunk, and a departing client pays for what was made. */
+import { type Cancel, cancel, onCancel } from '../base/cancel.ts';
 import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import { type Logger, errorKind } from '../base/log.ts';
@@ -13,7 +14,7 @@ import { type Settlement, brokenOff } from './settlement.ts';
 export interface StreamParts {
   upstream: UpstreamAnswer;
   /** Ends the upstream's work. */
-  abort: AbortController;
+  work: Cancel;
   settlement: Settlement;
   /** Turns what is left of a one-shot payment into change, once settled. */
   withChange: (receipt: Receipt) => Promise<Receipt>;
@@ -21,8 +22,8 @@ export interface StreamParts {
   choices: number;
   /** False only if the client asked for a stream without usage. */
   includeUsage: boolean;
-  /** Aborts when the client is gone. */
-  signal: AbortSignal;
+  /** Cancelled when the client is gone. */
+  gone: Cancel;
   drains: Drains;
   clock: Clock;
   log: Logger;
@@ -48,23 +49,17 @@ export function createDrains(): Drains {
   };
 }
 
+type Result = IteratorResult<Buffer, undefined>;
+const END: Result = { done: true, value: undefined };
 const DONE = Buffer.from('data: [DONE]\n\n');
 const frame = (value: unknown): Buffer => Buffer.from(`data: ${JSON.stringify(value)}\n\n`);
 
 export function streamAnswer(parts: StreamParts): Answer {
-  const { upstream, abort, settlement, withChange, includeUsage, signal, drains, clock, log } = parts;
+  const { upstream, work, settlement, withChange, includeUsage, gone, drains, clock, log } = parts;
   const source = upstream.chunks[Symbol.asyncIterator]();
   const stream = createChatStream({ choices: parts.choices });
   const ready: Buffer[] = [];
   let ended = false;
-
-  /** Moves one chunk of the upstream through the observer; false at its end. */
-  async function pull(): Promise<boolean> {
-    const part = await source.next();
-    if (part.done) return false;
-    for (const out of stream.push(part.value)) ready.push(out);
-    return true;
-  }
 
   async function settle(facts: StreamFacts): Promise<Receipt> {
     const usage = usageOf(facts, settlement);
@@ -74,7 +69,7 @@ export function streamAnswer(parts: StreamParts): Answer {
   /** The frames that end every stream: the bill and [DONE], or a plain word that it did not end. */
   async function finish(failure: unknown): Promise<void> {
     ended = true;
-    patience.abort();
+    patience?.abort();
     const facts = stream.end();
     for (const out of facts.rest) ready.push(out);
     const receipt = await settle(facts);
@@ -86,52 +81,64 @@ export function streamAnswer(parts: StreamParts): Answer {
     ready.push(DONE);
   }
 
-  async function next(): Promise<IteratorResult<Buffer>> {
-    for (;;) {
-      const out = ready.shift();
-      if (out) return { done: false, value: out };
-      if (ended) return { done: true, value: undefined };
-      let failure: unknown;
-      let more = false;
-      try {
-        more = await pull();
-      } catch (error) {
-        failure = error ?? new NodeError('upstream_error', TRUNCATED);
-        abort.abort();
-      }
-      if (!more) await finish(failure);
+  /** One chunk costs one promise here: a stream has thousands, and each layer of async would add three. */
+  function next(): Promise<Result> {
+    const out = ready.shift();
+    if (out) return Promise.resolve({ done: false, value: out });
+    return ended ? Promise.resolve(END) : source.next().then(taken, broken);
+  }
+
+  function taken(part: IteratorResult<Buffer>): Result | Promise<Result> {
+    if (part.done) return finish(undefined).then(next);
+    try {
+      for (const out of stream.push(part.value)) ready.push(out);
+    } catch (error) {
+      return broken(error);
     }
+    const out = ready.shift();
+    return out ? { done: false, value: out } : next();
+  }
+
+  function broken(error: unknown): Promise<Result> {
+    cancel(work);
+    return finish(error ?? new NodeError('upstream_error', TRUNCATED)).then(next);
   }
 
   /** The client left. Without output nothing is owed; else the upstream has a while to report the exact usage. */
-  const patience = new AbortController();
-  let gone = false;
+  let patience: AbortController | undefined;
+  let left = false;
   function leave(): void {
-    if (gone || ended) return;
-    gone = true;
-    if (!stream.delivered()) abort.abort();
-    else void clock.sleep(LIMITS.stream.drainMs, patience.signal).then(() => abort.abort());
+    if (left || ended) return;
+    left = true;
+    if (!stream.delivered()) cancel(work);
+    else {
+      patience = new AbortController();
+      void clock.sleep(LIMITS.stream.drainMs, patience.signal).then(() => cancel(work));
+    }
   }
-  if (signal.aborted) leave();
-  else signal.addEventListener('abort', leave, { once: true });
+  onCancel(gone, leave);
 
   async function drain(): Promise<void> {
     const room = stream.delivered() && drains.enter();
-    if (!room) abort.abort();
+    if (!room) cancel(work);
     try {
-      while (await pull()) ready.length = 0;
+      for (let part = await source.next(); !part.done; part = await source.next()) stream.push(part.value);
     } catch (error) {
       log.debug('gateway.drain.ended', { error: errorKind(error) });
     } finally {
       if (room) drains.leave();
-      patience.abort();
+      patience?.abort();
       await settle(stream.end());
     }
   }
 
   let disposed: Promise<void> | undefined;
   async function dispose(): Promise<void> {
-    if (ended) return;
+    if (ended) {
+      // Settled long ago, unless the end itself failed: then the hold must not live as long as the process.
+      await settlement.free();
+      return;
+    }
     leave();
     ended = true;
     await drain();
@@ -184,7 +191,7 @@ const head = (facts: StreamFacts, model: string): Record<string, unknown> => ({
 
 /** Reads a stream to its end in memory; any failure is thrown, because nothing has been delivered yet. */
 export async function heldStream(parts: StreamParts): Promise<{ body: Buffer; receipt: Receipt }> {
-  const { upstream, abort, settlement, withChange, includeUsage } = parts;
+  const { upstream, work, settlement, withChange, includeUsage } = parts;
   const stream = createChatStream({ choices: parts.choices });
   const kept: Buffer[] = [];
   let bytes = 0;
@@ -198,7 +205,7 @@ export async function heldStream(parts: StreamParts): Promise<{ body: Buffer; re
         throw new NodeError('upstream_error', 'The answer is too large.');
     }
   } catch (error) {
-    abort.abort();
+    cancel(work);
     await settlement.free();
     throw brokenOff(error);
   }

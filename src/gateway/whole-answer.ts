@@ -1,4 +1,5 @@
 /** A complete JSON answer: read, billed, and given its cost fields before the first byte leaves. */
+import { type Cancel, cancel } from '../base/cancel.ts';
 import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import { type Completion, readCompletion } from '../protocol/completion.ts';
@@ -10,7 +11,7 @@ import { type Settlement, brokenOff } from './settlement.ts';
 /** Throws NodeError with cost 0 for whatever is not a usable answer. */
 export async function wholeAnswer(
   upstream: UpstreamAnswer,
-  abort: AbortController,
+  work: Cancel,
   settlement: Settlement,
   withChange: (receipt: Receipt) => Promise<Receipt>,
 ): Promise<{ body: Buffer; receipt: Receipt }> {
@@ -18,7 +19,7 @@ export async function wholeAnswer(
   try {
     completion = readCompletion(await readAll(upstream.chunks));
   } catch (error) {
-    abort.abort();
+    cancel(work);
     await settlement.free();
     throw brokenOff(error);
   }

@@ -1,15 +1,14 @@
 /** The HTTP face: which path leads where. What is not listed here does not exist. */
 import type { Server } from 'node:http';
-import type { Duplex } from 'node:stream';
 import type { Express, NextFunction, Request, Response } from 'express';
 import helmet from 'helmet';
 import { NodeError } from '../base/error.ts';
-import { newRequestId } from '../base/id.ts';
 import type { Logger } from '../base/log.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { type BalanceRoutes, createBalanceRoutes } from './balance.ts';
 import { createExpressServer, requestId } from './context.ts';
-import { errorBody, replyError, toNodeError } from './error.ts';
+import { replyError, toNodeError } from './error.ts';
+import { createFraming } from './framing.ts';
 import { createPaidRoute } from './paid.ts';
 import { type PublicFacts, createPublicRoutes } from './public.ts';
 import { commonHeaders } from './reply.ts';
@@ -19,7 +18,10 @@ type Method = 'get' | 'post';
 
 export function createHttpFace(parts: { gateway: Gateway; facts: PublicFacts; log: Logger }): Server {
   const { gateway, facts, log } = parts;
-  const { app, server } = createExpressServer();
+  const framing = createFraming();
+  const { app, server } = createExpressServer(framing.admit);
+  server.on('checkExpectation', framing.refuseExpectation);
+  server.on('clientError', framing.refuseBroken);
 
   const route = (method: Method, paths: readonly string[], handler: Handler): void => {
     app[method]([...paths], (req: Request, res: Response) => answer(handler, req, res));
@@ -39,7 +41,7 @@ export function createHttpFace(parts: { gateway: Gateway; facts: PublicFacts; lo
     createPaidRoute({ gateway, endpoint: 'chat/completions' }),
   );
 
-  app.options('/*path', preflight);
+  app.options('/{*path}', preflight);
   mountBalance(route, createBalanceRoutes({ accounts: gateway.accounts }));
 
   const pages = createPublicRoutes(facts);
@@ -52,7 +54,6 @@ export function createHttpFace(parts: { gateway: Gateway; facts: PublicFacts; lo
   route('get', ['/'], pages.root);
 
   mountRefusals(app, log);
-  server.on('clientError', refuseBrokenRequest);
   return server;
 }
 
@@ -96,7 +97,7 @@ function mountRefusals(app: Express, log: Logger): void {
     [/^(?:\/v1)?\/(?:balance|wallet)\/create\/?$/, 'GET, POST'],
     [/^(?:\/v1)?\/(?:balance|wallet)(?:\/(?:info|balance))?\/?$/, 'GET'],
     [/^(?:\/v1)?\/(?:info|key|models(?:\/.+)?)\/?$/, 'GET'],
-    [/^\/(?:livez|readyz)?$/, 'GET'],
+    [/^\/(?:(?:livez|readyz)\/?)?$/, 'GET'],
   ]);
   app.use((req: Request, res: Response) => {
     const allowed = [...known].find(([pattern]) => pattern.test(req.path))?.[1];
@@ -118,31 +119,4 @@ function mountRefusals(app: Express, log: Logger): void {
         : toNodeError(error, log, requestId(req));
     replyError(res, requestId(req), refused);
   });
-}
-
-/** What Node's parser refuses never reaches Express; it gets the same envelope, written by hand. */
-function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (!socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const refused =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? new NodeError(
-          'headers_too_large',
-          'The headers are larger than 64 KiB; send a large token in the body of /v1/wallet/create.',
-        )
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? new NodeError('bad_request', 'The request took too long to arrive.', {
-            status: 408,
-            wireCode: 'request_timeout',
-          })
-        : new NodeError('bad_request', 'This is not a well-formed HTTP request.');
-  const id = newRequestId();
-  const body = JSON.stringify(errorBody(refused, id));
-  const headers = commonHeaders(id);
-  const lines = [`HTTP/1.1 ${refused.status} ${refused.code}`];
-  for (let i = 0; i < headers.length; i += 2) lines.push(`${headers[i]}: ${headers[i + 1]}`);
-  lines.push('content-type: application/json; charset=utf-8', `content-length: ${Buffer.byteLength(body)}`);
-  socket.end(`${lines.join('\r\n')}\r\nconnection: close\r\n\r\n${body}`);
 }

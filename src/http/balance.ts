@@ -42,6 +42,8 @@ export function createBalanceRoutes(parts: { accounts: Accounts }): BalanceRoute
 
     topUp: async (req, res) => {
       const credential = requiredBearer(req);
+      // The token itself makes a top-up happen once; the header is read so that a broken one is noticed.
+      idempotencyKey(req);
       const fields = { ...queryFields(req), ...(await readOptionalObject(req)) };
       const token = tokenField(fields, ['cashu_token']);
       const { credited, replayed } = await accounts.topUp(credential, token);
@@ -51,11 +53,12 @@ export function createBalanceRoutes(parts: { accounts: Accounts }): BalanceRoute
     refund: async (req, res) => {
       const original = cashuHeader(req);
       const body = await readOptionalObject(req);
-      if (original !== undefined && req.headers.authorization === undefined) {
+      if (original !== undefined) {
         const paid = await accounts.claimChange(new Secret(original));
         answer(req, res, paidBody(paid), ['x-cashu', paid.token.reveal()]);
         return;
       }
+      refuseAddress(body);
       const paid = await accounts.refund(requiredBearer(req), amountField(body), idempotencyKey(req));
       answer(req, res, paidBody(paid), replayedHeader(paid.replayed));
     },
@@ -166,10 +169,21 @@ function amountField(body: Record<string, unknown>): number | undefined {
   return value;
 }
 
+/** Who names an address expects nothing in the answer that is worth anything. */
+function refuseAddress(body: Record<string, unknown>): void {
+  const param = ['lightning_address', 'refund_address'].find((name) => (body[name] ?? '') !== '');
+  if (param === undefined) return;
+  throw new NodeError(
+    'unsupported_parameter',
+    'This node pays refunds as a token only. Leave the address out; nothing was refunded.',
+    { param },
+  );
+}
+
 function idempotencyKey(req: Request): string | undefined {
   const value = req.headers['idempotency-key'];
   if (value === undefined) return undefined;
-  if (typeof value !== 'string' || value.length > 255 || !/^[\x20-\x7e]+$/.test(value)) {
+  if (typeof value !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(value)) {
     throw new NodeError('invalid_idempotency_key', 'Idempotency-Key must be 1 to 255 printable characters.');
   }
   return value;

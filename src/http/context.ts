@@ -1,23 +1,27 @@
 /** Express application whose requests and responses are born with Express's prototypes. */
 import http from 'node:http';
+import type { Socket } from 'node:net';
 import express, { type Express } from 'express';
 import { type RequestId, newRequestId } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 
-const ids = new WeakMap<http.IncomingMessage, RequestId>();
-
-/** Id of a request: made on first use, the same ever after. */
-export function requestId(req: http.IncomingMessage): RequestId {
-  let id = ids.get(req);
-  if (id === undefined) {
-    id = newRequestId();
-    ids.set(req, id);
-  }
-  return id;
+/** Set at birth, so that all requests have one shape; a WeakMap in its place keeps the collector busy. */
+const ID = Symbol('request id');
+interface Identified {
+  [ID]?: RequestId | undefined;
 }
 
-export function createExpressServer(): { app: Express; server: http.Server } {
+/** Id of a request: made on first use, the same ever after. */
+export function requestId(req: http.IncomingMessage & Identified): RequestId {
+  return (req[ID] ??= newRequestId());
+}
+
+/** @param admit decides before Express whether a request is well framed; if not, it has been answered. */
+export function createExpressServer(
+  admit: (req: http.IncomingMessage, res: http.ServerResponse) => boolean = () => true,
+): { app: Express; server: http.Server } {
   const app = express();
+  const handle = app as http.RequestListener;
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('case sensitive routing', true);
@@ -30,9 +34,15 @@ export function createExpressServer(): { app: Express; server: http.Server } {
       requestTimeout: LIMITS.http.requestTimeoutMs,
       connectionsCheckingInterval: LIMITS.http.connectionsCheckMs,
       keepAliveTimeout: LIMITS.http.keepAliveTimeoutMs,
+      // Node answers these itself, without a body or an id; `admit` does it in our own words.
+      requireHostHeader: false,
     },
-    app as http.RequestListener,
+    (req, res) => {
+      if (admit(req, res)) handle(req, res);
+    },
   );
+  // One more than allowed is enough to tell; Node would drop the rest without a word.
+  server.maxHeadersCount = LIMITS.http.headersMax + 1;
   server.maxConnections = LIMITS.http.connectionsMax;
   return { app, server };
 }
@@ -42,12 +52,20 @@ export function createExpressServer(): { app: Express; server: http.Server } {
  * access slow: 2.8 times fewer requests per second. Objects that already have these prototypes are left alone.
  */
 function bornWith(app: Express): Pick<http.ServerOptions, 'IncomingMessage' | 'ServerResponse'> {
-  function Request(this: http.IncomingMessage, ...args: unknown[]): void {
-    Reflect.apply(http.IncomingMessage as unknown as (...a: unknown[]) => void, this, args);
+  // Both are functions from before classes, so that they can be called on an object of another prototype.
+  const incoming = http.IncomingMessage as unknown as (this: http.IncomingMessage, socket: Socket) => void;
+  const outgoing = http.ServerResponse as unknown as (
+    this: http.ServerResponse,
+    req: http.IncomingMessage,
+    options: unknown,
+  ) => void;
+  function Request(this: http.IncomingMessage & Identified, socket: Socket): void {
+    incoming.call(this, socket);
+    this[ID] = undefined;
   }
   Request.prototype = app.request;
-  function Response(this: http.ServerResponse, ...args: unknown[]): void {
-    Reflect.apply(http.ServerResponse as unknown as (...a: unknown[]) => void, this, args);
+  function Response(this: http.ServerResponse, req: http.IncomingMessage, options: unknown): void {
+    outgoing.call(this, req, options);
   }
   Response.prototype = app.response;
   return {

@@ -15,7 +15,7 @@ export function paidCredential(req: IncomingMessage): Credential | undefined {
 export function cashuHeader(req: IncomingMessage): string | undefined {
   const value = req.headers['x-cashu'];
   if (value === undefined) return undefined;
-  if (Array.isArray(value)) throw ambiguous('X-Cashu');
+  if (Array.isArray(value) || countHeader(req, 'x-cashu') > 1) throw ambiguous('X-Cashu');
   return value;
 }
 
@@ -43,11 +43,12 @@ function bearerText(req: IncomingMessage): string | undefined {
   const { authorization } = req.headers;
   const apiKey = req.headers['x-api-key'];
   if (authorization === undefined) {
-    if (Array.isArray(apiKey)) throw ambiguous('x-api-key');
+    if (apiKey === undefined) return undefined;
+    if (Array.isArray(apiKey) || countHeader(req, 'x-api-key') > 1) throw ambiguous('x-api-key');
     return apiKey;
   }
   if (countHeader(req, 'authorization') > 1) throw ambiguous('Authorization');
-  const match = /^bearer +(\S+)$/i.exec(authorization.trim());
+  const match = /^bearer (\S+)$/i.exec(authorization.trim());
   if (!match?.[1]) {
     throw new NodeError(
       'invalid_api_key',
@@ -57,7 +58,7 @@ function bearerText(req: IncomingMessage): string | undefined {
   return match[1];
 }
 
-/** Node keeps only the first of two Authorization headers; the raw list shows both. */
+/** Node keeps the first of two Authorization headers and joins others with a comma; the raw list shows them all. */
 function countHeader(req: IncomingMessage, name: string): number {
   let count = 0;
   for (let i = 0; i < req.rawHeaders.length; i += 2) {

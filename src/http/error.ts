@@ -43,7 +43,9 @@ function errorHeaders(error: NodeError): string[] {
       String(retryAfterMs),
     );
   }
-  if (!error.shouldRetry || change) headers.push('x-should-retry', 'false');
+  // A client that sent its token again after this would be told that it is spent.
+  const redeemed = change !== undefined || metadata?.['refund_available'] === true;
+  if (!error.shouldRetry || redeemed) headers.push('x-should-retry', 'false');
   if (error.status === 401) headers.push('www-authenticate', 'Bearer');
   if (change) headers.push('x-cashu', change.reveal());
   else if (error.code === 'payment_required' && typeof metadata?.['payment_request'] === 'string') {

@@ -1,5 +1,6 @@
 /** Paid routes: one request in, one answer out, whatever paid for it. */
 import type { Request, Response } from 'express';
+import { cancel, newCancel } from '../base/cancel.ts';
 import { msat } from '../base/money.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { Answer, Endpoint, Receipt } from '../gateway/request.ts';
@@ -16,9 +17,9 @@ export function createPaidRoute(parts: { gateway: Gateway; endpoint: Endpoint })
     const id = requestId(req);
     const credential = paidCredential(req);
     const body = await readJsonBytes(req);
-    const gone = new AbortController();
+    const gone = newCancel();
     res.on('close', () => {
-      if (!res.writableFinished) gone.abort();
+      if (!res.writableFinished) cancel(gone);
     });
     const claims = req.headers['x-cashu-change'] === 'claim';
     const oneShot = credential?.kind === 'token' && credential.remainder === 'return';
@@ -29,7 +30,7 @@ export function createPaidRoute(parts: { gateway: Gateway; endpoint: Endpoint })
       endpoint,
       body,
       delivery: oneShot && !claims ? 'held' : 'live',
-      signal: gone.signal,
+      gone,
     });
     if (answer.whole) await sendWhole(res, answer, answer.whole);
     else await sendStream(res, id, answer);

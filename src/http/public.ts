@@ -2,7 +2,7 @@
 import type { Request, Response } from 'express';
 import { NodeError } from '../base/error.ts';
 import { requestId } from './context.ts';
-import { JSON_TYPE, reply, replyJson } from './reply.ts';
+import { JSON_TYPE, reply, replyJson, replyUnchanged } from './reply.ts';
 
 /** What the public routes show; supplied by the composition root. */
 export interface PublicFacts {
@@ -25,31 +25,31 @@ export interface PublicRoutes {
   ready: (req: Request, res: Response) => void;
 }
 
-const CACHE_LIST = ['cache-control', 'public, max-age=60'];
+/** One address has two forms, by a header of the request. */
+const CACHE_LIST = ['cache-control', 'public, max-age=60', 'vary', 'anthropic-version'];
 
 export function createPublicRoutes(facts: PublicFacts): PublicRoutes {
   return {
     info: (req, res) => replyJson(res, requestId(req), 200, facts.info(), ['cache-control', 'no-cache']),
 
     models: (req, res) => {
-      if (req.headers['anthropic-version'] !== undefined) {
-        replyJson(res, requestId(req), 200, anthropicList(facts.models().bytes), CACHE_LIST);
-        return;
-      }
       const { bytes, etag } = facts.models();
-      if (req.headers['if-none-match'] === etag) {
-        reply(res, requestId(req), 304, JSON_TYPE, Buffer.alloc(0), ['etag', etag, ...CACHE_LIST]);
+      if (isAnthropic(req)) {
+        replyJson(res, requestId(req), 200, anthropicList(bytes), CACHE_LIST);
         return;
       }
-      reply(res, requestId(req), 200, JSON_TYPE, bytes, ['etag', etag, ...CACHE_LIST]);
+      const headers = ['etag', etag, ...CACHE_LIST];
+      if (knows(req, etag)) replyUnchanged(res, requestId(req), headers);
+      else reply(res, requestId(req), 200, JSON_TYPE, bytes, headers);
     },
 
     model: (req, res) => {
       const id = ([] as string[]).concat(req.params['id'] ?? []).join('/');
-      const model = facts.model(id);
+      const model = facts.model(id) ?? facts.model(id.replace(/\/$/, ''));
       if (!model)
         throw new NodeError('model_not_found', 'This model is not sold here; GET /v1/models lists what is.');
-      replyJson(res, requestId(req), 200, model, CACHE_LIST);
+      const body = isAnthropic(req) ? anthropicModel(model as unknown as ListedModel) : model;
+      replyJson(res, requestId(req), 200, body, CACHE_LIST);
     },
 
     root: (req, res) => {
@@ -75,16 +75,29 @@ export function createPublicRoutes(facts: PublicFacts): PublicRoutes {
   };
 }
 
+const isAnthropic = (req: Request): boolean => req.headers['anthropic-version'] !== undefined;
+
+/** Proxies that compress make a tag weak, and caches may send several. */
+function knows(req: Request, etag: string): boolean {
+  const known = req.headers['if-none-match']?.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
+  return known?.some((tag) => tag === etag || tag === '*') === true;
+}
+
+interface ListedModel {
+  id: string;
+  name: string;
+  created: number;
+}
+
 /** The list as Anthropic clients read it. */
 function anthropicList(bytes: Buffer): Record<string, unknown> {
-  const list = JSON.parse(bytes.toString('utf8')) as {
-    data: { id: string; name: string; created: number }[];
-  };
-  const data = list.data.map(({ id, name, created }) => ({
-    type: 'model',
-    id,
-    display_name: name,
-    created_at: new Date(created * 1000).toISOString(),
-  }));
+  const data = (JSON.parse(bytes.toString('utf8')) as { data: ListedModel[] }).data.map(anthropicModel);
   return { data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
 }
+
+const anthropicModel = ({ id, name, created }: ListedModel) => ({
+  type: 'model',
+  id,
+  display_name: name,
+  created_at: new Date(created * 1000).toISOString(),
+});

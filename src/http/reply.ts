@@ -17,6 +17,8 @@ const EXPOSED = [
   'retry-after-ms',
   'x-should-retry',
   'www-authenticate',
+  'etag',
+  'allow',
 ].join(', ');
 
 /** Headers of every answer as a flat list: the form that node writes without building objects. */
@@ -51,6 +53,12 @@ export function reply(
   headers.push('content-type', contentType, 'content-length', String(body.length), ...extra);
   res.writeHead(status, headers);
   res.end(res.req.method === 'HEAD' ? undefined : body);
+}
+
+/** 304: no body, and no length, which would be taken for the length of what the client has. */
+export function replyUnchanged(res: ServerResponse, id: RequestId, extra: readonly string[]): void {
+  res.writeHead(304, [...commonHeaders(id), ...extra]);
+  res.end();
 }
 
 export const JSON_TYPE = 'application/json; charset=utf-8';

@@ -84,7 +84,7 @@ export interface ReceiveOperation extends OperationBase {
   textHash: string;
   /** sha256 of each proof's secret (32 hex characters are kept), sorted. */
   claims: string[];
-  /** Sealed JSON of the presented proofs, needed to repeat the request byte for byte. Dropped when done. */
+  /** Sealed JSON of the presented proofs, needed to repeat the request byte for byte. Dropped when done or failed. */
   inputs?: string;
   /** In the mint's unit; the presenter pays it. */
   fee: number;
@@ -218,6 +218,7 @@ export interface Ledger {
   blockOperation: (id: OperationId, reason: string) => Durable;
 
   openSend: (intent: OpenSend) => SendOutcome;
+  /** Idempotent: of a payout that is done nothing moves, and `durable` covers its own entry. */
   completeSend: (id: OperationId, blindSignatures: string[]) => Durable;
   /** Less than one unit left on a one-shot account becomes the operator's, booked as `rounding`. */
   sweepDust: (account: AccountId) => Durable;

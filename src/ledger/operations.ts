@@ -32,6 +32,8 @@ export function createOperations(store: Store): Operations {
       const operation = existing(store, id);
       if (operation.state === 'done' || operation.state === 'failed') return { durable: store.flushed() };
       const failed: Operation = { ...operation, state: 'failed', reason };
+      // Whoever presents the token anew brings its proofs along; until then they are only a burden.
+      if (failed.kind === 'receive') delete failed.inputs;
       const back = operation.kind === 'send' ? giveBack(store, operation) : { p: {} };
       const r = { ...back.r, ...operationRows(store, failed) };
       return { durable: store.commit({ k: 'fail', i: id, ...back, r }) };

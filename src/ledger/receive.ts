@@ -1,7 +1,7 @@
 /** Receive: a presented token on its way to proofs of our own and a credit. */
 import { invariant } from '../base/error.ts';
 import type { OperationId } from '../base/id.ts';
-import { unitToMsat } from '../base/money.ts';
+import { msatPerUnit, unitToMsat } from '../base/money.ts';
 import type { OutputPlan } from '../base/proof.ts';
 import { unixSeconds } from '../base/time.ts';
 import type { Entry, RowChanges } from './journal.ts';
@@ -142,8 +142,11 @@ const newAccount = (store: Store, { accountKind, mint, unit }: OpenReceive): Non
   unit,
 });
 
-/** New money ends the replay of the last refund; an empty account refunds where this money came from. */
+/**
+ * New money ends the replay of the last refund. An account with nothing that could be paid out (a refund leaves less
+ * than one unit behind) refunds from now on where this money came from.
+ */
 function newMoney(account: Account | undefined, { mint, unit }: ReceiveOperation): NonNullable<Entry['s']> {
-  const empty = account !== undefined && account.available === 0 && account.held === 0;
+  const empty = account !== undefined && account.available < msatPerUnit(account.unit) && account.held === 0;
   return { lastRefund: null, ...(empty && { mint, unit }) };
 }

@@ -52,6 +52,8 @@ export function createSend(store: Store): Send {
         : (store.row(`i!${account}|${idempotencyKey}`) as OperationId | undefined);
     const operation = store.operation(known ?? id);
     if (operation === undefined) return undefined;
+    // A payout that failed gave everything back: the same key may try again.
+    if (known !== undefined && operation.state === 'failed') return undefined;
     invariant(operation.kind === 'send' && operation.account === account, 'an operation id has one owner');
     return { outcome: 'replayed', operation, durable: store.flushed() };
   }

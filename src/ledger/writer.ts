@@ -93,8 +93,9 @@ export function createWriter(options: {
       inFlight = undefined;
       queued -= group?.lines.length ?? 0;
       group?.resolve();
-      // Whoever was waiting for this group gets to queue its next entry before the next group is closed.
-      await nextTurn();
+      // Whoever was waiting for this group gets to queue its next entry before the next group is closed. Under load
+      // a moment more makes the groups larger, and a flush costs the same however much it carries.
+      await ((group?.lines.length ?? 0) >= LIMITS.ledger.gatherAbove ? moment() : nextTurn());
     }
   }
 
@@ -157,4 +158,5 @@ function newPending(first: number): Pending {
   return { first, lines: [], chars: 0, written, resolve, reject };
 }
 
+const moment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, LIMITS.ledger.gatherMs));
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -138,7 +138,9 @@ export function createChatStream(options: { choices?: number } = {}): ChatStream
     },
     delivered: facts.delivered,
     end: () => {
-      const rest = closed || parts.length === 0 ? NOTHING : process(lastEvent(), true);
+      // An event that was refused for its size while it came must not be refused again instead of the facts.
+      const tooLarge = partBytes + 2 * LINE_FEED.length > LIMITS.upstream.eventBytesMax;
+      const rest = closed || parts.length === 0 || tooLarge ? NOTHING : process(lastEvent(), true);
       return { ...facts.end(), rest };
     },
   };

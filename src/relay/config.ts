@@ -70,7 +70,10 @@ function fault(index: number, name: string, error: z.ZodError): NodeError {
   return new NodeError('invalid_request', `relays entry ${index + 1} (${name}):${where} ${first(error)}.`);
 }
 
+/** Enough to find the entry by; user, password and query of an address may be secrets and are left out. */
 function nameOf(item: unknown): string {
   const url = typeof item === 'object' && item !== null ? (item as { url?: unknown }).url : item;
-  return typeof url === 'string' ? url.slice(0, 100) : 'without url';
+  if (typeof url !== 'string') return 'without url';
+  const named = url.replace(/^(\w+:\/\/)?.*@/s, '$1');
+  return named.split(/[?#]/, 1).join('').slice(0, 100);
 }

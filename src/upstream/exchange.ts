@@ -7,6 +7,7 @@
  *     └──────────┴──► failed                     broken off, out of time, or aborted
  */
 import type { Dispatcher } from 'undici';
+import { type Cancel, offCancel, onCancel } from '../base/cancel.ts';
 import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
@@ -37,7 +38,7 @@ export interface ExchangeOptions {
   clock: Clock;
   watch: Watch;
   timeouts: { firstByteMs: number; idleMs: number };
-  signal: AbortSignal;
+  work: Cancel;
 }
 
 type Result = IteratorResult<Buffer, undefined>;
@@ -48,7 +49,7 @@ interface Waiting {
 
 const END: Result = { done: true, value: undefined };
 
-export function createExchange({ clock, watch, timeouts, signal }: ExchangeOptions): Exchange {
+export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions): Exchange {
   let controller: Dispatcher.DispatchController | undefined;
   let head: Head | undefined;
   /** Bytes that came before anybody asked for them; `first` is the next to be given. */
@@ -73,7 +74,7 @@ export function createExchange({ clock, watch, timeouts, signal }: ExchangeOptio
 
   function finish(): void {
     watch.remove(watched);
-    signal.removeEventListener('abort', onAbort);
+    offCancel(work, onCancelled);
   }
 
   function fail(error: Error): void {
@@ -86,7 +87,7 @@ export function createExchange({ clock, watch, timeouts, signal }: ExchangeOptio
     waiting = undefined;
   }
 
-  const onAbort = (): void => fail(asError(signal.reason));
+  const onCancelled = (): void => fail(work.reason ?? new Error('cancelled'));
 
   function take(chunk: Buffer): void {
     totalBytes += chunk.length;
@@ -149,12 +150,8 @@ export function createExchange({ clock, watch, timeouts, signal }: ExchangeOptio
     },
   };
 
-  if (signal.aborted) {
-    onAbort();
-  } else {
-    signal.addEventListener('abort', onAbort, { once: true });
-    watch.add(watched);
-  }
+  if (!work.cancelled) watch.add(watched);
+  onCancel(work, onCancelled);
 
   return {
     started,
@@ -199,5 +196,3 @@ const TOO_SLOW = 'The AI server did not answer in time. Nothing is charged for w
 
 const one = (value: string | string[] | undefined): string | undefined =>
   Array.isArray(value) ? value[0] : value;
-
-const asError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error('aborted'));

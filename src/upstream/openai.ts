@@ -1,5 +1,6 @@
 /** OpenAI-compatible upstream over one undici pool: `dispatch` with backpressure, the cheapest way Node has. */
 import { Pool } from 'undici';
+import { type Cancel, cancel, newCancel } from '../base/cancel.ts';
 import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
@@ -56,9 +57,9 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
   const headers = requestHeaders(apiKey);
 
   async function send(method: 'GET' | 'POST', path: string, request: SendRequest): Promise<Exchange> {
-    const exchange = createExchange({ clock, watch, timeouts, signal: request.signal });
+    const exchange = createExchange({ clock, watch, timeouts, work: request.work });
     const accept = request.stream ? headers.forStreams : headers.forJson;
-    if (!request.signal.aborted) {
+    if (!request.work.cancelled) {
       pool.dispatch({ method, path: prefix + path, body: request.body, headers: accept }, exchange.handler);
     }
     await exchange.started;
@@ -91,7 +92,11 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
   }
 
   async function listModels(signal: AbortSignal): Promise<unknown> {
-    const exchange = await send('GET', '/models', { signal, stream: false, body: null });
+    const work = newCancel();
+    const onAbort = (): void => cancel(work);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    const exchange = await send('GET', '/models', { work, stream: false, body: null });
     if (exchange.head().status !== 200) throw await refuse(exchange);
     const body = await readAll(exchange.chunks, LIMITS.upstream.catalogueBytesMax);
     exchange.cancel();
@@ -115,7 +120,7 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
 }
 
 interface SendRequest {
-  signal: AbortSignal;
+  work: Cancel;
   stream: boolean;
   body: Buffer | null;
 }

@@ -1,4 +1,5 @@
 /** Upstream: conversation with one OpenAI-compatible AI server. */
+import type { Cancel } from '../base/cancel.ts';
 import type { Usage } from '../protocol/openai.ts';
 
 export interface UpstreamRequest {
@@ -7,8 +8,8 @@ export interface UpstreamRequest {
   /** JSON body, sent as it is. */
   body: Buffer;
   stream: boolean;
-  /** Aborting closes the connection at once; also before a connection was free. */
-  signal: AbortSignal;
+  /** Cancelling closes the connection at once; also before a connection was free. */
+  work: Cancel;
 }
 
 /**

@@ -8,6 +8,7 @@ import type { OutputPlan, StoredProof } from '../base/proof.ts';
 import type { Clock } from '../base/time.ts';
 import { createCurve } from './curve.ts';
 import { createDleqWatch } from './dleq-watch.ts';
+import type { WalletMemory } from './keyset-memory.ts';
 import { readStates } from './mint-answers.ts';
 import { createMints, type ListedMint, type Mint } from './mints.ts';
 import { planReceive } from './plan.ts';
@@ -21,6 +22,8 @@ export interface WalletOptions {
   mints: readonly ListedMint[];
   /** 64 bytes (BIP-39); every secret of our proofs follows from it. Never leaves this thread and the worker. */
   seed: Uint8Array;
+  /** Keeps the public keys of mints over a restart, so that tokens can be made while a mint is away. */
+  memory?: WalletMemory;
   clock: Clock;
   log: Logger;
 }
@@ -31,7 +34,7 @@ const FEE_ROOM_PROOFS = 16;
 export function createWallet(options: WalletOptions): Wallet {
   const { seed, clock, log } = options;
   const curve = createCurve({ seed, log });
-  const mints = createMints({ listed: options.mints, clock, log });
+  const mints = createMints({ listed: options.mints, memory: options.memory, clock, log });
   const purse = createPurse(curve);
   const dleqWatch = createDleqWatch({ curve, log });
   const unknownRefusals = new Map<string, number>();
@@ -79,13 +82,24 @@ export function createWallet(options: WalletOptions): Wallet {
     );
     if (outcome.outcome === 'replan') mint.keysets.suspect(plan.keyset);
     if (outcome.outcome === 'contradiction') mint.quarantine(outcome.detail);
-    if (outcome.outcome === 'signed' && signed) dleqWatch.check(mint, outcome.plan, signed);
+    if (outcome.outcome === 'signed' && signed) dleqWatch.check(mint, signed);
     return outcome;
+  }
+
+  /** A mint that is away must not keep exact coins from being paid out: what it said earlier will do for a plan. */
+  async function loadOrRemember(keysets: Mint['keysets'], unit: Unit): Promise<void> {
+    if (keysets.active(unit) === undefined) return keysets.load();
+    const answered = new AbortController();
+    const loading = keysets
+      .load()
+      .catch((error: unknown) => log.info('wallet.keysets.remembered', { unit, error: errorKind(error) }))
+      .finally(() => answered.abort());
+    await Promise.race([loading, clock.sleep(LIMITS.mint.rememberedWaitMs, answered.signal)]);
   }
 
   async function activeKeyset(mintUrl: string, unit: Unit) {
     const { keysets } = mints.get(mintUrl);
-    await keysets.load();
+    await loadOrRemember(keysets, unit);
     const active = keysets.active(unit);
     if (active === undefined) throw new NodeError('mint_unreachable', 'The mint has no usable keyset.');
     const feePpk = (keyset: string) => keysets.get(keyset)?.feePpk ?? active.feePpk;

@@ -3,6 +3,7 @@ import { NodeError } from '../base/error.ts';
 import { errorKind, type Logger } from '../base/log.ts';
 import type { Unit } from '../base/money.ts';
 import type { Clock } from '../base/time.ts';
+import { createKeysetMemory, type WalletMemory } from './keyset-memory.ts';
 import { createKeysets, type Keysets } from './keysets.ts';
 import { createMintClient, type MintClient } from './mint-http.ts';
 import { normaliseMintUrl } from './mint-url.ts';
@@ -20,7 +21,7 @@ export interface Mint {
   units: Unit[];
   client: MintClient;
   keysets: Keysets;
-  /** It signed something else than asked: take nothing new from it. Lasts until the process ends. */
+  /** It signed something else than asked, or lies about keysets: take nothing new from it until the process ends. */
   quarantine: (why: string) => void;
   quarantined: () => boolean;
 }
@@ -34,19 +35,27 @@ export interface Mints {
   close: () => void;
 }
 
-export function createMints(options: { listed: readonly ListedMint[]; clock: Clock; log: Logger }): Mints {
-  const { listed, clock, log } = options;
+export function createMints(options: {
+  listed: readonly ListedMint[];
+  memory: WalletMemory | undefined;
+  clock: Clock;
+  log: Logger;
+}): Mints {
+  const { listed, memory, clock, log } = options;
   const mints = new Map<string, Mint>();
   const ownerOfKeyset = new Map<string, string>();
 
-  for (const { url: text, unit, allowPrivate } of listed) {
+  const unitsOf = new Map<string, Unit[]>();
+  for (const { url, unit } of listed) {
+    const units = unitsOf.get(normaliseMintUrl(url)) ?? [];
+    if (!units.includes(unit)) unitsOf.set(normaliseMintUrl(url), [...units, unit]);
+  }
+  for (const { url: text, allowPrivate } of listed) {
     const url = normaliseMintUrl(text);
-    const known = mints.get(url);
-    if (known === undefined) mints.set(url, open(url, unit, allowPrivate));
-    else if (!known.units.includes(unit)) known.units.push(unit);
+    if (!mints.has(url)) mints.set(url, open(url, unitsOf.get(url) ?? [], allowPrivate));
   }
 
-  function open(url: string, unit: Unit, allowPrivate: boolean): Mint {
+  function open(url: string, units: Unit[], allowPrivate: boolean): Mint {
     const { protocol, host } = new URL(url);
     if (protocol !== 'https:' && !allowPrivate) {
       throw new NodeError(
@@ -61,16 +70,27 @@ export function createMints(options: { listed: readonly ListedMint[]; clock: Clo
       return owner === url;
     };
     let quarantined = false;
+    const quarantine = (why: string): void => {
+      if (!quarantined) log.error('wallet.mint.quarantined', { mint: host, why });
+      quarantined = true;
+    };
+    const remembered = createKeysetMemory({ memory, url, units, log });
     return {
       url,
-      units: [unit],
+      units,
       client,
-      keysets: createKeysets({ client, clock, log, mint: host, claim }),
+      keysets: createKeysets({
+        client,
+        clock,
+        log,
+        mint: host,
+        units,
+        memory: remembered,
+        claim,
+        accuse: quarantine,
+      }),
       quarantined: () => quarantined,
-      quarantine: (why) => {
-        quarantined = true;
-        log.error('wallet.mint.quarantined', { mint: host, why });
-      },
+      quarantine,
     };
   }
 

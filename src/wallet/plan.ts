@@ -1,7 +1,7 @@
 /** How to receive a token now: full keyset ids, the mint's fee, and outputs on its active keyset (NUT-02). */
 import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { KeysetInfo } from './keysets.ts';
+import type { KeysetInfo } from './keyset-check.ts';
 import { unknownKeyset } from './keysets.ts';
 import type { Mint } from './mints.ts';
 import { anyChangeSplit } from './split.ts';
@@ -11,16 +11,12 @@ import type { InputProof, ReceivePlan, TokenInfo } from './wallet.ts';
 const SHORT_ID_CHARS = 16;
 
 export async function planReceive(info: TokenInfo, mint: Mint): Promise<ReceivePlan> {
-  if (mint.quarantined()) {
-    throw new NodeError(
-      'mint_quarantined',
-      'This mint gave wrong answers; its tokens are not accepted for now.',
-    );
-  }
+  refuseQuarantined(mint);
   const { keysets } = mint;
   await keysets.load();
   const presented = info.proofs.reveal();
   if (presented.some((proof) => fullId(proof.id, mint) === undefined)) await keysets.refresh();
+  refuseQuarantined(mint); // What it just said about its keysets may have been a lie.
 
   const inputs: InputProof[] = [];
   let ppk = 0;
@@ -43,10 +39,23 @@ export async function planReceive(info: TokenInfo, mint: Mint): Promise<ReceiveP
   }
   const active = keysets.active(info.unit);
   if (active?.keys === undefined) {
+    if (keysets.active(info.unit, { evenExpiring: true }) !== undefined) {
+      throw expiring(
+        'The keyset on which the mint signs expires within the hour, and there is no newer one.',
+      );
+    }
     throw new NodeError('mint_unreachable', 'The mint has no keyset that signs new proofs. Retry later.');
   }
   const net = face - fee;
   return { keyset: active.id, fee, net, amounts: outputAmounts(net, active.keys), inputs };
+}
+
+function refuseQuarantined(mint: Mint): void {
+  if (!mint.quarantined()) return;
+  throw new NodeError(
+    'mint_quarantined',
+    'This mint gave wrong answers; its tokens are not accepted for now.',
+  );
 }
 
 /** Undefined if the mint has no such keyset, or more than one. */
@@ -66,8 +75,14 @@ function inputKeyset(id: string, info: TokenInfo, mint: Mint): KeysetInfo {
   if (keyset.feePpk > LIMITS.mint.inputFeePpkMax) {
     throw new NodeError('unsupported_keyset', 'The mint asks an unreasonable fee for these proofs.');
   }
+  if (mint.keysets.expiring(keyset)) {
+    throw expiring('The keyset of a proof in the token has expired, or does within the hour.');
+  }
   return keyset;
 }
+
+const expiring = (what: string): NodeError =>
+  new NodeError('keyset_expiring', `${what} The token is untouched; swap it to a newer keyset.`);
 
 /** The any-change split, or the largest denominations first where the keyset lacks one of its powers of two. */
 function outputAmounts(net: number, keys: Readonly<Record<string, string>>): number[] {

@@ -27,10 +27,9 @@ export function createPurse(curve: Curve): Purse {
   }
 
   async function unblind(mint: Mint, proofs: StoredProof[], lane: 0 | 1): Promise<InputProof[]> {
-    await mint.keysets.load();
     const keysets = [...new Set(proofs.map((proof) => proof.keyset))];
     const keys = new Map(
-      await Promise.all(keysets.map(async (id) => [id, await mint.keysets.keysOf(id)] as const)),
+      await Promise.all(keysets.map(async (id) => [id, await mint.keysets.keysOfOurs(id)] as const)),
     );
     const missing = proofs.filter((proof) => !ready.has(nameOf(proof)));
     const jobs = missing.map(({ keyset, counter, amount, blindSignature }) => {

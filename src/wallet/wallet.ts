@@ -79,15 +79,18 @@ export interface MintStatus {
 export interface Wallet {
   /** Reads a token offline. Throws NodeError: invalid_cashu_token, untrusted_mint, unsupported_unit, token_too_large, duplicate_proofs, locked_token, cashu_token_zero_value. */
   inspect: (token: string) => TokenInfo;
-  /** Throws NodeError: unknown_keyset, cashu_token_swap_fees_exceed_amount, mint_unreachable, mint_rate_limited, mint_quarantined. */
+  /** Throws NodeError: unknown_keyset, unsupported_keyset, keyset_expiring, cashu_token_swap_fees_exceed_amount, mint_unreachable, mint_rate_limited, mint_quarantined. */
   planReceive: (info: TokenInfo) => Promise<ReceivePlan>;
-  /** Never throws for anything a mint can do. */
+  /**
+   * Never throws for anything a mint can do. DLEQ proofs in the answer are checked later, once, in memory: what a
+   * crash or a full queue loses stays unchecked and is counted in `wallet.dleq.skipped` and `wallet.dleq.lost`.
+   */
   swap: (request: SwapRequest) => Promise<SwapOutcome>;
   /** Starts unblinding in the worker, so that a token of these proofs is ready when it is wanted. */
   prepare: (mint: string, unit: Unit, proofs: StoredProof[]) => void;
   /** Text of a V4 token (NUT-00) made of our proofs: the same proofs always give the same text. */
   encodeToken: (mint: string, unit: Unit, proofs: StoredProof[]) => Promise<string>;
-  /** Active keyset for new outputs. Throws NodeError mint_unreachable if the mint was never reached. */
+  /** Active keyset for new outputs, remembered if the mint is away. Throws NodeError mint_unreachable if none is. */
   activeKeyset: (mint: string, unit: Unit) => Promise<{ keyset: string; feePpk: (keyset: string) => number }>;
   /** Splits so that every amount 0..n is an exact subset. */
   split: (amount: number) => number[];

@@ -10,7 +10,16 @@ import type { TestRelay } from '../../src/demo/relay.ts';
 import { createAnnouncer } from '../../src/nostr/announcer.ts';
 import { type Announcement, buildAnnouncement, buildTombstone } from '../../src/protocol/announcement.ts';
 import type { NodeKey, NostrEvent } from '../../src/relay/relay.ts';
-import { announcement, entry, hurried, memoryStore, model, newKey, openings } from '../nostr/kit.ts';
+import {
+  announcement,
+  entry,
+  hurried,
+  manualClock,
+  memoryStore,
+  model,
+  newKey,
+  openings,
+} from '../nostr/kit.ts';
 
 const open = openings();
 afterEach(open.close);
@@ -29,6 +38,9 @@ const find = (relays: TestRelay[], options: Partial<DiscoverOptions> = {}) =>
     log: silentLogger,
     ...options,
   });
+
+/** No latency is measured and no answer comes too late, so the order follows from the prices alone. */
+const unhurried = (): Pick<DiscoverOptions, 'clock'> => ({ clock: manualClock() });
 
 /** An HTTP server that counts connections. */
 async function serve(
@@ -100,7 +112,7 @@ describe('story', () => {
     relay.plant(announce(dear, { urls: [b.url], models: [model('gpt-4o-mini', 9_000_000, 9_000_000)] }));
     relay.plant(announce(cheap, { urls: [a.url] }));
     relay.plant(announce(claims, { urls: [a.url], models: [model('gpt-4o-mini', 1, 1)] }));
-    const list = await find([relay]);
+    const list = await find([relay], unhurried());
     expect(list.map(({ pubkey }) => pubkey)).toEqual([cheap.pubkey, dear.pubkey, claims.pubkey]);
     expect(list.map(({ bound }) => bound)).toEqual([true, true, false]);
     expect(list[2]?.reasons[0]).toBe('rank 3 of 3');
@@ -118,7 +130,10 @@ describe('story', () => {
     );
     relay.plant(announce(two, { urls: [b.url], models: [model('gpt-4o-mini', 900_000, 900_000)] }));
     const by = async (options: Partial<DiscoverOptions>) =>
-      (await find([relay], options)).map((p) => [p.pubkey, p.models.map(({ id }) => id)]);
+      (await find([relay], { ...unhurried(), ...options })).map((p) => [
+        p.pubkey,
+        p.models.map(({ id }) => id),
+      ]);
     expect(await by({ model: 'gpt-4o-mini' })).toEqual([
       [one.pubkey, ['openai/gpt-4o-mini']],
       [two.pubkey, ['gpt-4o-mini']],

@@ -55,4 +55,27 @@ describe('refused, with the entry named', () => {
   ])('%s', (_name, json, message) => {
     expect(() => parseRelays(json)).toThrow(message);
   });
+
+  test.each([
+    'wss://me:hunter2@a.example',
+    'wss://hunter2@a.example/path',
+    'wss://me:hunter2/@a.example',
+    'wss://me:x@hunter2@a.example',
+    'wss://me:hunter2?x#y@a.example',
+    'me:hunter2@a.example',
+    'https://a.example/?key=hunter2',
+    'https://a.example#hunter2',
+  ])('%s is named without what may be a secret', (url) => {
+    for (const json of [[url], [{ url, roles: ['announce'] }]]) {
+      const message = (() => {
+        try {
+          return JSON.stringify(parseRelays(json));
+        } catch (error) {
+          return (error as Error).message;
+        }
+      })();
+      expect(message).toMatch(/entry 1 \(.*a\.example/);
+      expect(message).not.toMatch(/hunter2|\bme\b/);
+    }
+  });
 });

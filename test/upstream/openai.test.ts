@@ -1,3 +1,4 @@
+import { type Cancel, cancel, newCancel } from '../../src/base/cancel.ts';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
@@ -55,13 +56,13 @@ const body = (more: object = {}): Buffer =>
   );
 const ask = (
   upstream: Upstream,
-  more: { stream?: boolean; signal?: AbortSignal; max_tokens?: number } = {},
+  more: { stream?: boolean; work?: Cancel; max_tokens?: number } = {},
 ) =>
   upstream.complete({
     path: '/chat/completions',
     body: body({ stream: more.stream ?? false }),
     stream: more.stream ?? false,
-    signal: more.signal ?? new AbortController().signal,
+    work: more.work ?? newCancel(),
   });
 
 async function text(answer: UpstreamAnswer): Promise<string> {
@@ -276,10 +277,10 @@ describe('patience', () => {
     await text(await ask(upstream, { stream: true }));
     await until(() => sleeping === 0);
     model.pause();
-    const gone = new AbortController();
-    const pending = ask(upstream, { signal: gone.signal });
+    const gone = newCancel();
+    const pending = ask(upstream, { work: gone });
     await until(() => sleeping === 1);
-    gone.abort();
+    cancel(gone);
     await expect(pending).rejects.toThrow();
     await until(() => sleeping === 0);
   });
@@ -288,22 +289,22 @@ describe('patience', () => {
 describe('a client that leaves', () => {
   test('before the first byte closes the upstream connection', async () => {
     model.pause();
-    const gone = new AbortController();
-    const pending = ask(connect(model.url), { signal: gone.signal });
+    const gone = newCancel();
+    const pending = ask(connect(model.url), { work: gone });
     await until(() => model.stats.open === 1);
-    gone.abort();
+    cancel(gone);
     await expect(pending).rejects.toThrow();
     await until(() => model.stats.open === 0);
   });
 
   test('in the middle of a stream closes the upstream connection', async () => {
     model.chunkDelay(10_000);
-    const gone = new AbortController();
-    const answer = await ask(connect(model.url), { stream: true, signal: gone.signal });
+    const gone = newCancel();
+    const answer = await ask(connect(model.url), { stream: true, work: gone });
     const iterator = answer.chunks[Symbol.asyncIterator]();
     await iterator.next();
     const waiting = iterator.next();
-    gone.abort();
+    cancel(gone);
     await expect(waiting).rejects.toThrow();
     await until(() => model.stats.open === 0);
   });
@@ -320,9 +321,9 @@ describe('a client that leaves', () => {
     model.pause();
     const first = ask(upstream);
     await until(() => model.stats.open === 1);
-    const gone = new AbortController();
-    const second = ask(upstream, { signal: gone.signal });
-    gone.abort();
+    const gone = newCancel();
+    const second = ask(upstream, { work: gone });
+    cancel(gone);
     await expect(second).rejects.toThrow();
     model.resume();
     await text(await first);
@@ -331,7 +332,9 @@ describe('a client that leaves', () => {
   });
 
   test('before it asked is never sent', async () => {
-    await expect(ask(connect(model.url), { signal: AbortSignal.abort() })).rejects.toThrow();
+    const gone = newCancel();
+    cancel(gone);
+    await expect(ask(connect(model.url), { work: gone })).rejects.toThrow();
     expect(model.stats.total).toBe(0);
   });
 });

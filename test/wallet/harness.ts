@@ -5,7 +5,8 @@ import type { LogFields, Logger } from '../../src/base/log.ts';
 import type { OutputPlan, StoredProof } from '../../src/base/proof.ts';
 import type { Clock } from '../../src/base/time.ts';
 import { createWallet } from '../../src/wallet/cashu.ts';
-import type { SwapOutcome, SwapRequest, Wallet } from '../../src/wallet/wallet.ts';
+import type { WalletMemory } from '../../src/wallet/keyset-memory.ts';
+import type { MintStatus, SwapOutcome, SwapRequest, Wallet } from '../../src/wallet/wallet.ts';
 
 export const SEED = Uint8Array.from({ length: 64 }, (_, i) => (i * 7 + 3) % 256);
 
@@ -52,6 +53,8 @@ export interface World {
   wallet: Wallet;
   clock: TestClock;
   log: LogLine[];
+  /** What the wallet says about this mint. */
+  status: () => MintStatus | undefined;
   /** What a ledger writes down before the mint hears of it: the request, with counters never used before. */
   request: (token: string) => Promise<SwapRequest>;
   /** The whole receive; throws unless it is signed. */
@@ -60,15 +63,34 @@ export interface World {
   plan: (keyset: string, amounts: number[]) => OutputPlan;
   [Symbol.asyncDispose]: () => Promise<void>;
 }
+export interface WalletParts {
+  seed?: Uint8Array;
+  memory?: WalletMemory;
+}
 
-export async function createWorld(options: TestMintOptions & { seed?: Uint8Array } = {}): Promise<World> {
-  // DLEQ proofs take most of the time of a mint; tests that are about them ask for them.
-  const mint = await createTestMint({ dleq: false, ...options });
+export async function createWorld(options: TestMintOptions & WalletParts = {}): Promise<World> {
+  const { seed, memory, ...mint } = options;
+  const parts = { ...(seed && { seed }), ...(memory && { memory }) };
+  return (await createWorlds({ only: mint }, parts)).only;
+}
+
+/** Several mints, one wallet: its worker thread takes half a second to start, and reputations are per mint. */
+export async function createWorlds<Name extends string>(
+  mints: Record<Name, TestMintOptions>,
+  { seed = SEED, memory }: WalletParts = {},
+): Promise<Record<Name, World>> {
+  const entries = await Promise.all(
+    // DLEQ proofs take most of the time of a mint; tests that are about them ask for them.
+    Object.entries<TestMintOptions>(mints).map(
+      async ([name, options]) => [name, await createTestMint({ dleq: false, ...options })] as const,
+    ),
+  );
   const clock = testClock();
   const log: LogLine[] = [];
   const wallet = createWallet({
-    mints: [{ url: mint.url, unit: mint.unit, allowPrivate: true }],
-    seed: options.seed ?? SEED,
+    mints: entries.map(([, { url, unit }]) => ({ url, unit, allowPrivate: true })),
+    seed,
+    ...(memory && { memory }),
     clock,
     log: recordingLogger(log),
   });
@@ -84,17 +106,34 @@ export async function createWorld(options: TestMintOptions & { seed?: Uint8Array
     const { keyset, amounts, inputs } = await wallet.planReceive(info);
     return { mint: info.mint, unit: info.unit, inputs, plan: plan(keyset, amounts), firstAttempt: true };
   };
-  return {
+  const worldOf = (mint: TestMint): World => ({
     mint,
     wallet,
     clock,
     log,
+    status: () => wallet.mints().find(({ url }) => url === mint.url),
     plan,
     request,
     receive: async (token) => proofsOf(await wallet.swap(await request(token))),
     [Symbol.asyncDispose]: async () => {
       await wallet.close();
-      await mint.close();
+      await Promise.all(entries.map(([, each]) => each.close()));
+    },
+  });
+  return Object.fromEntries(entries.map(([name, mint]) => [name, worldOf(mint)])) as Record<Name, World>;
+}
+
+/** A memory that survives the wallet, as the ledger does. `puts` lists the keys in the order of writing. */
+export function walletMemory(): WalletMemory & { values: Map<string, string>; puts: string[] } {
+  const values = new Map<string, string>();
+  const puts: string[] = [];
+  return {
+    values,
+    puts,
+    get: (key) => values.get(key),
+    put: async (key, value) => {
+      puts.push(key);
+      values.set(key, value);
     },
   };
 }

@@ -1,11 +1,30 @@
 import { Mint, Wallet as StockWallet, sumProofs } from '@cashu/cashu-ts';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { silentLogger } from '../../src/base/log.ts';
 import { createWallet } from '../../src/wallet/cashu.ts';
-import { createWorld, proofsOf, SEED, total } from './harness.ts';
+import { createWorlds, proofsOf, SEED, total, type World } from './harness.ts';
+
+/** Tests that watch counters, rotations or fees have a mint of their own. */
+const MINTS = {
+  shared: {},
+  version0: { keysetVersion: 0 as const },
+  version1: { keysetVersion: 1 as const },
+  fee100: { feePpk: 100 },
+  fee1000: { feePpk: 1000 },
+  fee1001: { feePpk: 1001 },
+  msat: { unit: 'msat' as const },
+  rotating: {},
+  looked: {},
+  counted: {},
+};
+let worlds: Record<keyof typeof MINTS, World>;
+beforeAll(async () => {
+  worlds = await createWorlds(MINTS);
+});
+afterAll(() => worlds.shared[Symbol.asyncDispose]());
 
 test('a token becomes proofs of our own, and a stock wallet can redeem the token made of them', async () => {
-  await using world = await createWorld();
+  const world = worlds.shared;
   const { wallet, mint } = world;
   const info = wallet.inspect(await mint.issue(100));
   expect(info).toMatchObject({ mint: mint.url, unit: 'sat', face: 100_000 });
@@ -29,10 +48,9 @@ test('a token becomes proofs of our own, and a stock wallet can redeem the token
 test.each([0, 1] as const)(
   'outputs follow from the seed as NUT-13 says: a stock wallet restores them (keyset ids of version %i)',
   async (keysetVersion) => {
-    const seed = new Uint8Array(64).fill(9);
-    await using world = await createWorld({ keysetVersion, seed });
+    const world = worlds[`version${keysetVersion}`];
     const proofs = await world.receive(await world.mint.issue(21));
-    const stock = new StockWallet(new Mint(world.mint.url), { unit: 'sat', bip39seed: seed });
+    const stock = new StockWallet(new Mint(world.mint.url), { unit: 'sat', bip39seed: SEED });
     await stock.loadMint();
     const restored = await stock.restore(0, 30);
     expect(sumProofs(restored.proofs).toNumber()).toBe(21);
@@ -47,36 +65,37 @@ test.each([
   { feePpk: 100, amounts: [1, 2, 4, 8], fee: 1, net: 14 },
   { feePpk: 1000, amounts: [1, 2, 4, 8], fee: 4, net: 11 },
 ])('the presenter pays the input fee: $feePpk ppk', async ({ feePpk, amounts, fee, net }) => {
-  await using world = await createWorld({ feePpk });
+  const world = feePpk === 100 ? worlds.fee100 : worlds.fee1000;
   const info = world.wallet.inspect(await world.mint.issue(15, { amounts }));
   expect(await world.wallet.planReceive(info)).toMatchObject({ fee, net });
   expect(total(await world.receive(await world.mint.issue(15, { amounts })))).toBe(net);
 });
 
 test('a token that the fee would eat is refused before the mint hears of it', async () => {
-  await using world = await createWorld({ feePpk: 1000 });
+  const world = worlds.fee1000;
+  const swaps = world.mint.stats.requests['/v1/swap'];
   const info = world.wallet.inspect(await world.mint.issue(1));
   await expect(world.wallet.planReceive(info)).rejects.toMatchObject({
     code: 'cashu_token_swap_fees_exceed_amount',
   });
-  expect(world.mint.stats.requests['/v1/swap']).toBeUndefined();
+  expect(world.mint.stats.requests['/v1/swap']).toBe(swaps);
 });
 
 test('a fee above the bound is not passed on to presenters', async () => {
-  await using world = await createWorld({ feePpk: 1001 });
+  const world = worlds.fee1001;
   const info = world.wallet.inspect(await world.mint.issue(100));
   await expect(world.wallet.planReceive(info)).rejects.toMatchObject({ code: 'unsupported_keyset' });
 });
 
 test('a mint in msat is one to one', async () => {
-  await using world = await createWorld({ unit: 'msat' });
+  const world = worlds.msat;
   const info = world.wallet.inspect(await world.mint.issue(12_345));
   expect(info).toMatchObject({ unit: 'msat', face: 12_345 });
   expect(total(await world.receive(await world.mint.issue(12_345)))).toBe(12_345);
 });
 
 test('proofs of an inactive keyset are good; outputs are on the active one', async () => {
-  await using world = await createWorld();
+  const world = worlds.rotating;
   const token = await world.mint.issue(10);
   const old = world.mint.keyset();
   world.mint.rotate();
@@ -90,20 +109,23 @@ test('proofs of an inactive keyset are good; outputs are on the active one', asy
 });
 
 test('keysets are looked for again when a token names an unknown one, but not at every token', async () => {
-  await using world = await createWorld();
+  const world = worlds.looked;
   const loads = () => world.mint.stats.requests['/v1/keysets'] ?? 0;
-  expect(loads()).toBe(1);
+  world.clock.advance(30_000);
+  world.mint.rotate();
+  expect(total(await world.receive(await world.mint.issue(4)))).toBe(4);
+  expect(loads()).toBe(2);
   world.mint.rotate();
   const token = await world.mint.issue(4);
   await expect(world.request(token)).rejects.toMatchObject({ code: 'unknown_keyset' });
-  expect(loads()).toBe(1);
+  expect(loads()).toBe(2);
   world.clock.advance(30_000);
   expect(total(await world.receive(token))).toBe(4);
-  expect(loads()).toBe(2);
+  expect(loads()).toBe(3);
 });
 
 test('our own proofs are swapped as well: exact coins for a refund', async () => {
-  await using world = await createWorld({ feePpk: 100 });
+  const world = worlds.fee100;
   const { wallet, mint } = world;
   const proofs = await world.receive(await mint.issue(101));
   const { keyset, feePpk } = await wallet.activeKeyset(mint.url, 'sat');
@@ -119,7 +141,7 @@ test('our own proofs are swapped as well: exact coins for a refund', async () =>
 });
 
 test('the same request has the same bytes, whether blinded ahead or anew in another process', async () => {
-  await using world = await createWorld();
+  const world = worlds.counted;
   await world.receive(await world.mint.issue(1));
   const request = await world.request(await world.mint.issue(1000));
   expect(request.plan.counter).toBe(1); // The stock was made from here on.

@@ -1,0 +1,177 @@
+import { expect, test } from 'vitest';
+import { ZERO } from '../../src/base/money.ts';
+import { Secret } from '../../src/base/secret.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
+import { type SwapOutcome } from '../../src/wallet/wallet.ts';
+import { B, type Till, newTill, outcome, refuses, settleDown, signs, token } from './kit.ts';
+
+const text = async (paid: Promise<{ token: Secret }>): Promise<string> => (await paid).token.reveal();
+const bearer = (name: string) =>
+  ({ kind: 'token', token: new Secret(token(5, name)), remainder: 'keep' }) as const;
+
+/** The mint keeps the next swap waiting until the returned function lets it answer. */
+function slowSwap({ wallet }: Till): () => void {
+  let answer: () => void = () => undefined;
+  wallet.answers.push(
+    (request) =>
+      new Promise<SwapOutcome>((resolve) => {
+        answer = () => resolve(signs(request));
+      }),
+  );
+  return () => answer();
+}
+
+/** A key of four sats whose proofs pay one sat only by a swap. */
+async function keyWithoutSmallProofs(till: Till) {
+  const key = await till.key(7, 'seven');
+  await till.accounts.refund(key, 1);
+  await till.accounts.refund(key, 2);
+  expect(till.ledger.proofs().map(({ proof }) => proof.amount)).toEqual([4]);
+  return key;
+}
+
+test('a refund of a part that is repeated with its Idempotency-Key gives the same token, whatever is left', async () => {
+  const till = await newTill();
+  const key = await till.key(100, 'owner');
+  const first = await text(till.accounts.refund(key, 60, 'first'));
+  expect(await text(till.accounts.refund(key, 60, 'first'))).toBe(first);
+  const rest = await text(till.accounts.refund(key, undefined, 'rest'));
+  till.wallet.spend(rest);
+  expect(await text(till.accounts.refund(key, 60, 'first'))).toBe(first);
+  expect(await outcome(till.accounts.refund(key, 50, 'first'))).toBe('idempotency_key_reused');
+});
+
+test('an Idempotency-Key whose refund failed at the mint may be used again', async () => {
+  const till = await newTill();
+  const key = await keyWithoutSmallProofs(till);
+  till.wallet.answers.push(refuses);
+  expect(await outcome(till.accounts.refund(key, 1, 'again'))).toBe('mint_unreachable');
+  expect(await till.balance(key)).toBe(4_000);
+  expect(await till.accounts.refund(key, 1, 'again')).toMatchObject({ amount: 1, replayed: false });
+});
+
+test('whoever was told to repeat a refund gets that very one, also after new money came', async () => {
+  const till = await newTill();
+  const key = await keyWithoutSmallProofs(till);
+  const answer = slowSwap(till);
+  const first = outcome(till.accounts.refund(key, 1));
+  await settleDown();
+  await till.clock.advance(20_000);
+  expect(await first).toBe('mint_unreachable');
+  await till.accounts.topUp(key, new Secret(token(10, 'new money')));
+  answer();
+  await settleDown();
+  expect(await till.balance(key)).toBe(13_000);
+  expect(await till.accounts.refund(key, 1)).toMatchObject({ amount: 1, replayed: true });
+  expect(await till.balance(key)).toBe(13_000);
+  expect(await till.accounts.refund(key, 1)).toMatchObject({ amount: 1, replayed: false });
+  expect(await till.balance(key)).toBe(12_000);
+});
+
+test('two refunds of everything at once give one token', async () => {
+  const till = await newTill();
+  const key = await till.key(10, 'twice');
+  const [one, two] = await Promise.all([till.accounts.refund(key), till.accounts.refund(key)]);
+  expect(two.token.reveal()).toBe(one.token.reveal());
+});
+
+test('a token is handed to nobody before its debit is on disk', async () => {
+  const opened: (() => void)[] = [];
+  let slow = false;
+  const late = <T extends object>(result: T): T =>
+    slow ? { ...result, durable: new Promise<void>((resolve) => opened.push(resolve)) } : result;
+  const till = await newTill((ledger: Ledger) => ({
+    ...ledger,
+    openSend: (intent) => late(ledger.openSend(intent)),
+    completeSend: (id, signatures) => late(ledger.completeSend(id, signatures)),
+  }));
+  const key = await till.key(10, 'slow disk');
+  slow = true;
+  const answers: string[] = [];
+  for (const name of ['first', 'second']) {
+    void till.accounts.refund(key).then(() => answers.push(name));
+    await settleDown();
+  }
+  expect(answers).toEqual([]);
+  slow = false;
+  while (opened.length > 0) {
+    opened.shift()?.();
+    await settleDown();
+  }
+  expect(answers.toSorted()).toEqual(['first', 'second']);
+});
+
+test('a key with nothing but dust refunds where its next money comes from', async () => {
+  const till = await newTill();
+  const key = await till.key(10, 'dust');
+  const { account } = await till.accounts.info(key);
+  till.spendFrom(account.id, 500);
+  expect(await till.accounts.refund(key)).toMatchObject({ amount: 9 });
+  await till.accounts.topUp(key, new Secret(token(1_000, 'from b', B)));
+  expect(await till.accounts.refund(key)).toMatchObject({ amount: 1_000, mint: B });
+});
+
+test('a key that was paid from two mints is refunded in two parts, never stranded', async () => {
+  const till = await newTill();
+  const key = await till.key(10, 'from a');
+  await till.accounts.topUp(key, new Secret(token(1_000, 'from b', B)));
+  expect(await till.accounts.refund(key, 500)).toMatchObject({ amount: 500, mint: B });
+  const [one, two] = [await till.accounts.refund(key), await till.accounts.refund(key)];
+  expect(one.amount + two.amount).toBe(510);
+  expect(await till.balance(key)).toBe(0);
+  expect(till.ledger.totals().drift).toBe(0);
+});
+
+test('a refused token that comes again while its refusal is being written is taken up, not left lying', async () => {
+  let write: () => void = () => undefined;
+  const till = await newTill((ledger) => ({
+    ...ledger,
+    failOperation: (id, reason) => {
+      const { durable } = ledger.failOperation(id, reason);
+      return { durable: new Promise((resolve) => (write = () => void durable.then(resolve))) };
+    },
+  }));
+  till.wallet.answers.push(refuses);
+  const first = outcome(till.accounts.create(new Secret(token(5, 'again')), {}));
+  await settleDown();
+  const second = outcome(till.accounts.create(new Secret(token(5, 'again')), {}));
+  await settleDown();
+  write();
+  await first;
+  expect(await second).toMatchObject({ balance: 5_000 });
+  expect(till.ledger.unfinished()).toEqual([]);
+});
+
+test('a token that the mint refused, but did not call spent, is never called spent', async () => {
+  const till = await newTill();
+  till.wallet.answers.push(refuses);
+  expect(await outcome(till.accounts.create(new Secret(token(5, 'good')), {}))).toBe('invalid_cashu_token');
+  expect(await outcome(till.accounts.create(new Secret(token(5, 'good~otherwise')), {}))).toBe(
+    'token_already_claimed',
+  );
+  const once = { ...bearer('good'), remainder: 'return' } as const;
+  expect(await outcome(till.payers.resolve(once, () => ZERO))).toBe('token_already_claimed');
+  expect(await outcome(till.accounts.create(new Secret(token(5, 'good')), {}))).toMatchObject({
+    balance: 5_000,
+  });
+});
+
+test('a refund asked for while the deposit is under way waits for it, and says what became of it', async () => {
+  const till = await newTill();
+  const answer = slowSwap(till);
+  const created = till.accounts.create(new Secret(token(5, 'under way')), {});
+  await settleDown();
+  const refund = till.accounts.refund(bearer('under way'));
+  answer();
+  expect(await refund).toMatchObject({ amount: 5 });
+  await created;
+
+  till.wallet.answers.push(refuses);
+  await outcome(till.accounts.create(new Secret(token(5, 'refused')), {}));
+  expect(await outcome(till.accounts.refund(bearer('refused')))).toBe('invalid_cashu_token');
+});
+
+test('an absurd amount is refused as more than there is', async () => {
+  const till = await newTill();
+  expect(await outcome(till.accounts.refund(await till.key(10, 'rich'), 21e14))).toBe('insufficient_balance');
+});
