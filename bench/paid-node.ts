@@ -25,6 +25,8 @@ export async function startPaidNode(upstreamPort: number): Promise<PaidNode> {
   const running = await startProcess('src/main.js', ['start', '--config', config, '--log-level', 'error'], {
     port,
     core: 0,
+    // As the first line of the binary and the image have it.
+    nodeFlags: ['--max-semi-space-size=32'],
   });
   const url = `http://127.0.0.1:${port}`;
   const created = await fetch(`${url}/v1/balance/create`, {

@@ -21,9 +21,14 @@ export const pinned = canPin;
 export async function startProcess(
   file: string,
   args: readonly string[],
-  options: { port: number; core: 0 | 1 },
+  options: { port: number; core: 0 | 1; nodeFlags?: readonly string[] },
 ): Promise<Running> {
-  const words = [process.execPath, join(import.meta.dirname, '..', file), ...args];
+  const words = [
+    process.execPath,
+    ...(options.nodeFlags ?? []),
+    join(import.meta.dirname, '..', file),
+    ...args,
+  ];
   const [command = '', ...rest] = canPin ? ['taskset', '-c', String(options.core), ...words] : words;
   const child = spawn(command, rest, {
     stdio: ['ignore', 'ignore', 'inherit'],

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=32
 /** Entry of the binary, and the only file that touches the process. */
 import { errorKind } from './base/log.ts';
 import { createCli } from './cli.ts';

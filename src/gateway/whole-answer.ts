@@ -17,7 +17,7 @@ export async function wholeAnswer(
 ): Promise<{ body: Buffer; receipt: Receipt }> {
   let completion: Completion;
   try {
-    completion = readCompletion(await readAll(upstream.chunks));
+    completion = readCompletion(upstream.whole ?? (await readAll(upstream.chunks)));
   } catch (error) {
     cancel(work);
     await settlement.free();

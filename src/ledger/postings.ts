@@ -32,7 +32,7 @@ export const proofsAccount = (mint: string, unit: Unit): string => `proofs:${min
 
 export function sideOf(name: string): Side {
   const side = SIDES.get(name) ?? (name.startsWith('proofs:') ? 'assets' : undefined);
-  invariant(side !== undefined, `${name} is an account of the ledger`);
+  if (side === undefined) invariant(false, `${name} is an account of the ledger`);
   return side;
 }
 
@@ -41,7 +41,7 @@ export function assertBalanced(postings: Postings): void {
   let sum = 0;
   for (const name in postings) {
     const delta = postings[name] ?? 0;
-    invariant(Number.isSafeInteger(delta), `posting on ${name} is whole msat`);
+    if (!Number.isSafeInteger(delta)) invariant(false, `posting on ${name} is whole msat`);
     sum += sideOf(name) === 'assets' ? delta : -delta;
   }
   invariant(sum === 0, 'an entry sums to zero');

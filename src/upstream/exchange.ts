@@ -12,15 +12,8 @@ import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
 import { breakdown } from './breakdown.ts';
+import { type Head, headOf } from './head.ts';
 import type { Watch, Watched } from './watch.ts';
-
-export interface Head {
-  status: number;
-  contentType: string;
-  contentEncoding: string | undefined;
-  retryAfter: string | undefined;
-  retryAfterMs: string | undefined;
-}
 
 export interface Exchange {
   handler: Dispatcher.DispatchHandler;
@@ -170,13 +163,7 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
       onResponseStart: (_controller, status, headers) => {
         // 1xx are announcements; the answer is still to come.
         if (status < 200) return;
-        head = {
-          status,
-          contentType: one(headers['content-type']) ?? '',
-          contentEncoding: one(headers['content-encoding'])?.toLowerCase(),
-          retryAfter: one(headers['retry-after']),
-          retryAfterMs: one(headers['retry-after-ms']),
-        };
+        head = headOf(status, headers);
         begin();
       },
       onResponseData: (_controller, chunk) => take(chunk),
@@ -193,6 +180,3 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
 }
 
 const TOO_SLOW = 'The AI server did not answer in time. Nothing is charged for what did not come.';
-
-const one = (value: string | string[] | undefined): string | undefined =>
-  Array.isArray(value) ? value[0] : value;

@@ -6,7 +6,9 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Secret } from '../base/secret.ts';
 import type { Clock } from '../base/time.ts';
+import { collect } from './collect.ts';
 import { createExchange, type Exchange } from './exchange.ts';
+import type { Head } from './head.ts';
 import { readAll } from './read-all.ts';
 import { refusal } from './refusal.ts';
 import type { Upstream, UpstreamAnswer, UpstreamRequest } from './upstream.ts';
@@ -66,29 +68,49 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
     return exchange;
   }
 
+  async function completeWhole(request: UpstreamRequest): Promise<UpstreamAnswer> {
+    const path = prefix + request.path;
+    const { work, body: sent } = request;
+    const { head, body } = await collect({ clock, watch, timeouts, work }, (handler) =>
+      pool.dispatch({ method: 'POST', path, body: sent, headers: headers.forJson }, handler),
+    );
+    if (head.status < 200 || head.status > 299) throw refused(head, body);
+    checkReadable(head);
+    return { status: head.status, contentType: head.contentType, whole: body, chunks: only(body) };
+  }
+
   async function complete(request: UpstreamRequest): Promise<UpstreamAnswer> {
+    if (!request.stream) return completeWhole(request);
     const exchange = await send('POST', request.path, request);
     const head = exchange.head();
     if (head.status < 200 || head.status > 299) throw await refuse(exchange);
-    const unreadable = unreadableAs(head.contentType, head.contentEncoding);
-    if (unreadable !== undefined) {
+    try {
+      checkReadable(head);
+    } catch (error) {
       exchange.cancel();
-      log.warn('upstream.answer.unreadable', { upstream: id, status: head.status, what: unreadable });
-      throw new NodeError(
-        'upstream_error',
-        'The AI server answered in a format that is not understood here.',
-      );
+      throw error;
     }
     return { status: head.status, contentType: head.contentType, chunks: exchange.chunks };
   }
 
   async function refuse(exchange: Exchange): Promise<NodeError> {
-    const head = exchange.head();
     const body = await readAll(exchange.chunks, LIMITS.upstream.errorBytesMax);
     exchange.cancel();
-    const error = refusal(head, body ?? Buffer.alloc(0), apiKey?.reveal(), clock.now());
+    return refused(exchange.head(), body ?? Buffer.alloc(0));
+  }
+
+  function refused(head: Head, body: Buffer): NodeError {
+    const readable = body.length > LIMITS.upstream.errorBytesMax ? Buffer.alloc(0) : body;
+    const error = refusal(head, readable, apiKey?.reveal(), clock.now());
     log.warn('upstream.request.refused', { upstream: id, status: head.status, code: error.code });
     return error;
+  }
+
+  function checkReadable(head: Head): void {
+    const unreadable = unreadableAs(head.contentType, head.contentEncoding);
+    if (unreadable === undefined) return;
+    log.warn('upstream.answer.unreadable', { upstream: id, status: head.status, what: unreadable });
+    throw new NodeError('upstream_error', 'The AI server answered in a format that is not understood here.');
   }
 
   async function listModels(signal: AbortSignal): Promise<unknown> {
@@ -117,6 +139,10 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
       await pool.destroy(new NodeError('node_draining', 'The node is stopping.'));
     },
   };
+}
+
+async function* only(body: Buffer): AsyncGenerator<Buffer> {
+  yield body;
 }
 
 interface SendRequest {

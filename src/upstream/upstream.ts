@@ -22,6 +22,8 @@ export interface UpstreamAnswer {
   contentType: string;
   /** Bytes exactly as received, with backpressure. Throws NodeError if the upstream breaks off or falls silent. */
   chunks: AsyncIterable<Buffer>;
+  /** All of it, where no stream was asked for. */
+  whole?: Buffer;
 }
 
 export interface Upstream {

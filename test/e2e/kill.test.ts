@@ -85,11 +85,7 @@ async function kill(): Promise<void> {
 }
 
 /** A call that may be cut off by the kill: undefined then. */
-async function attempt(
-  path: string,
-  body: unknown,
-  headers: Record<string, string>,
-): Promise<Json> {
+async function attempt(path: string, body: unknown, headers: Record<string, string>): Promise<Json> {
   try {
     const answer = await fetch(url() + path, {
       method: 'POST',
