@@ -161,6 +161,7 @@ export function createNode(config: Config, options: { log: Logger; clock?: Clock
     const patience = new AbortController();
     await Promise.race([
       closed,
+      quiet(gateway, clock, patience.signal),
       clock.sleep(config.limits.drain_seconds * 1000, AbortSignal.any([patience.signal, hurry.signal])),
     ]);
     patience.abort();
@@ -200,6 +201,14 @@ export function createNode(config: Config, options: { log: Logger; clock?: Clock
     totals: () => running().ledger.totals(),
     announced: () => parts?.announcer?.report()?.accepted ?? 0,
   };
+}
+
+/** Resolves when no answer has been under way for a second: what is open then are connections without a request. */
+async function quiet(gateway: Gateway, clock: Clock, signal: AbortSignal): Promise<void> {
+  for (let still = 0; still < 4 && !signal.aborted;) {
+    await clock.sleep(250, signal);
+    still = gateway.active() === 0 ? still + 1 : 0;
+  }
 }
 
 async function listen(server: Server, config: Config): Promise<string> {

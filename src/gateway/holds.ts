@@ -1,7 +1,7 @@
 /** Holds: takes the ceiling of a request from its account, clamps the output to what the balance can pay. */
 import { NodeError } from '../base/error.ts';
 import type { AccountId } from '../base/id.ts';
-import { type Msat, minMsat } from '../base/money.ts';
+import { type Msat, ZERO, minMsat, sub } from '../base/money.ts';
 import type { Account, Ledger } from '../ledger/ledger.ts';
 import { type CeilingRequest, type PricedModel, ceiling, clampOutput } from '../pricing/ceiling.ts';
 import type { Wallet } from '../wallet/wallet.ts';
@@ -33,6 +33,17 @@ export function leastCost(request: CeilingRequest, model: PricedModel): Msat {
   return minMsat(one.required, ceiling(request, model).required);
 }
 
+const overLimit = (
+  { balanceLimit = ZERO }: Pick<Account, 'balanceLimit'>,
+  left: Msat,
+  required: Msat,
+): NodeError =>
+  new NodeError(
+    'balance_limit_exceeded',
+    `Balance limit exceeded: ${balanceLimit} mSats limit, ${left} left, ${required} required for this request.`,
+    { metadata: { balance_limit_msats: balanceLimit, left_msats: left, required_msats: required } },
+  );
+
 export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
   const { ledger, wallet } = parts;
   const living = new Set<string>();
@@ -55,17 +66,23 @@ export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
 
   /** How much to hold of what is free, and the output that it pays where that is less than asked for. */
   function amountFor(
-    { available, held }: Account,
+    account: Account,
     request: CeilingRequest,
     model: PricedModel,
   ): { amount: Msat; maxTokens?: number } {
     const { hold, full, maxOutput } = ceiling(request, model);
+    const left = ledger.limitLeft(account.id);
+    const available = left === undefined ? account.available : minMsat(account.available, left);
     // The usual case: so much money that nothing has to be weighed.
     if (available >= full * OVERRUN && available > hold) return { amount: hold };
     const output = clampOutput(available, request, model);
     const least = leastCost(request, model);
     // What the clamp overlooks must not make a request free that costs no more than that.
-    if (output < 1 || available < least) throw insufficient(least, available, held, 0);
+    if (output < 1 || available < least) {
+      if (left !== undefined && left < least && account.available >= least)
+        throw overLimit(account, left, least);
+      throw insufficient(least, account.available, account.held, 0);
+    }
     const amount = minMsat(hold, available);
     // An upstream that gives more than the model is listed with would be paid from the free balance; where that is
     // small, the limit is sent along although the client named none.
@@ -91,10 +108,7 @@ export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
         case 'insufficient':
           throw insufficient(amount, result.available, result.held, maxTokens ?? 0);
         case 'limit':
-          throw new NodeError(
-            'balance_limit_exceeded',
-            `Balance limit exceeded: ${result.limit} mSats limit. ${result.spent} already spent, ${amount} required for this request.`,
-          );
+          throw overLimit({ balanceLimit: result.limit }, sub(result.limit, result.spent), amount);
         case 'expired':
           throw new NodeError(
             'key_expired',

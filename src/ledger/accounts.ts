@@ -2,16 +2,24 @@
 import { invariant } from '../base/error.ts';
 import { msatPerUnit } from '../base/money.ts';
 import type { Ledger } from './ledger.ts';
+import { limitLeft } from './limit.ts';
 import { minus } from './postings.ts';
 import type { Store } from './store.ts';
 
-type Accounts = Pick<Ledger, 'account' | 'setAccountTerms' | 'sweepDust' | 'getValue' | 'putValue'>;
+type Accounts = Pick<
+  Ledger,
+  'account' | 'limitLeft' | 'setAccountTerms' | 'sweepDust' | 'getValue' | 'putValue'
+>;
 
 export function createAccounts(store: Store): Accounts {
   return {
     account: (id) => {
       const account = store.account(id);
       return account && { ...account };
+    },
+    limitLeft: (id) => {
+      const account = store.account(id);
+      return account && limitLeft(account, store.clock.now());
     },
     setAccountTerms: (id, terms) => {
       invariant(store.account(id) !== undefined, 'terms are set on an account that exists');

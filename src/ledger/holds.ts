@@ -4,6 +4,7 @@ import { LIMITS } from '../base/limits.ts';
 import { msat } from '../base/money.ts';
 import { unixSeconds } from '../base/time.ts';
 import type { Account, HoldOutcome, Ledger, SettleOutcome } from './ledger.ts';
+import { limitLeft, newPeriod, spentInPeriod } from './limit.ts';
 import { minus } from './postings.ts';
 import type { Store } from './store.ts';
 
@@ -35,10 +36,11 @@ export function createHolds(store: Store): Holds {
   function refusal(account: Account | undefined, id: string, amount: number): HoldOutcome | undefined {
     if (account === undefined) return { outcome: 'unknown-account' };
     if (books.holds.has(id) || closed.has(id) || closedBefore.has(id)) return { outcome: 'duplicate' };
-    const { available, held, totalSpent, validityDate, balanceLimit } = account;
+    const { available, held, validityDate, balanceLimit } = account;
     if (validityDate !== undefined && validityDate <= unixSeconds(clock)) return { outcome: 'expired' };
-    if (balanceLimit !== undefined && totalSpent + held + amount > balanceLimit)
-      return { outcome: 'limit', limit: balanceLimit, spent: totalSpent };
+    const left = limitLeft(account, clock.now());
+    if (balanceLimit !== undefined && left !== undefined && amount > left)
+      return { outcome: 'limit', limit: balanceLimit, spent: spentInPeriod(account, clock.now()) };
     return available < amount ? { outcome: 'insufficient', available, held } : undefined;
   }
 
@@ -47,7 +49,7 @@ export function createHolds(store: Store): Holds {
     const hold = books.holds.get(id);
     const account = hold && store.account(hold.account);
     if (hold === undefined || account === undefined) return { outcome: 'closed' };
-    const charged = Math.min(cost, hold.amount + overdraft(account));
+    const charged = Math.min(cost, hold.amount + overdraft(account, clock.now()));
     const durable = store.commit({
       k: kind,
       i: id,
@@ -72,13 +74,16 @@ export function createHolds(store: Store): Holds {
       invariant(Number.isSafeInteger(amount) && amount >= 0, 'a hold is a whole amount');
       if (store.queued() > LIMITS.ledger.queueMax)
         throw new NodeError('overloaded', 'The disk of this node does not keep up; try again in a moment.');
-      const refused = refusal(store.account(account), id, amount);
+      const payer = store.account(account);
+      const refused = refusal(payer, id, amount);
       if (refused !== undefined) return refused;
+      const period = payer && newPeriod(payer, clock.now());
       const durable = store.commit({
         k: 'hold',
         i: id,
         a: account,
         p: { avail: minus(amount), held: amount },
+        ...(period && { s: period }),
       });
       lease(id);
       return { outcome: 'held', amount, durable };
@@ -109,7 +114,6 @@ export function createHolds(store: Store): Holds {
 }
 
 /** What a cost above its hold may still take: free money, but never past the limit that was set for the key. */
-function overdraft({ available, held, totalSpent, balanceLimit }: Account): number {
-  if (balanceLimit === undefined) return available;
-  return Math.max(0, Math.min(available, balanceLimit - totalSpent - held));
+function overdraft(account: Account, nowMs: number): number {
+  return Math.min(account.available, limitLeft(account, nowMs) ?? Infinity);
 }

@@ -37,7 +37,11 @@ export interface Account {
   validityDate?: number;
   /** Most msat this key may ever spend. */
   balanceLimit?: Msat;
+  /** `daily`, `weekly` or `monthly` (UTC): the limit is counted anew. */
   balanceLimitReset?: string;
+  /** First day of the period that the limit is being counted in, and what had been spent before it. */
+  limitPeriod?: string;
+  limitSpentBefore?: Msat;
   /** Latest refund or change, handed out again until money arrives anew. */
   lastRefund?: OperationId;
 }
@@ -187,6 +191,8 @@ export interface LedgerHealth {
 
 export interface Ledger {
   account: (id: AccountId) => Account | undefined;
+  /** What the account may still spend under its limit now; undefined where it has none. */
+  limitLeft: (id: AccountId) => Msat | undefined;
   /** Account and operation of the exact token text, whatever became of it. */
   operationOfText: (textHash: string) => ReceiveOperation | undefined;
   operation: (id: OperationId) => Operation | undefined;

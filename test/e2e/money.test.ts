@@ -105,3 +105,20 @@ test('a ledger whose seed is lost or another is refused, and no new seed is made
   await writeFile(seedFile(world.config), `${createMnemonic()}\n`);
   await expect(world.reopen().start()).rejects.toMatchObject({ exitCode: 78 });
 });
+
+test('a key with a limit below the full price gets a shorter answer, and at its limit the exact refusal', async () => {
+  const world = await testWorld({ mint: { dleq: false } });
+  onTestFinished(() => world.close());
+  const token = await world.mint.issue(500);
+  const created = await world.post('/v1/balance/create', { cashu_token: token, balance_limit: 300 });
+  const key = created.json.api_key as string;
+  const first = await world.post('/v1/chat/completions', chat('limited'), bearer(key));
+  expect(first.status).toBe(200);
+  let last = first;
+  for (let i = 0; i < 30 && last.status === 200; i++)
+    last = await world.post('/v1/chat/completions', chat('limited'), bearer(key));
+  expect([last.status, last.json.error.code]).toEqual([402, 'balance_limit_exceeded']);
+  const info = (await world.get('/v1/wallet/info', bearer(key))).json;
+  expect(info.total_spent).toBeLessThanOrEqual(300);
+  expect(info.balance).toBe(500_000 - (info.total_spent as number));
+});

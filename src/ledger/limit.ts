@@ -1,0 +1,49 @@
+/** Spending limits of accounts: how much of one is left, counted anew each day, week or month where that was agreed. */
+import { type Msat, msat } from '../base/money.ts';
+import type { Account } from './ledger.ts';
+
+/** What is left of the account's limit at this time; undefined where it has none. Open holds count as spent. */
+export function limitLeft(account: Account, nowMs: number): Msat | undefined {
+  if (account.balanceLimit === undefined) return undefined;
+  return msat(Math.max(0, account.balanceLimit - spentInPeriod(account, nowMs) - account.held));
+}
+
+/** Msat spent since the period of the limit began; without a reset, ever. */
+export function spentInPeriod(account: Account, nowMs: number): Msat {
+  const period = limitPeriod(account.balanceLimitReset, nowMs);
+  if (period === undefined) return account.totalSpent;
+  // Nothing was held in this period yet, so nothing was spent in it but for what was held before it began.
+  if (account.limitPeriod !== period) return msat(0);
+  return msat(account.totalSpent - (account.limitSpentBefore ?? 0));
+}
+
+/** Fields to be written with the first hold of a new period, so that the count begins at what was spent until then. */
+export function newPeriod(
+  account: Account,
+  nowMs: number,
+): { limitPeriod: string; limitSpentBefore: number } | undefined {
+  const period = limitPeriod(account.balanceLimitReset, nowMs);
+  if (account.balanceLimit === undefined || period === undefined || account.limitPeriod === period)
+    return undefined;
+  return { limitPeriod: period, limitSpentBefore: account.totalSpent };
+}
+
+const DAY_MS = 86_400_000;
+
+/** First day (UTC) of the period, e.g. 2026-11-23; weeks begin on Monday. Undefined for a limit that is never reset. */
+export function limitPeriod(reset: string | undefined, nowMs: number): string | undefined {
+  const day = new Date(nowMs);
+  switch (reset) {
+    case 'daily':
+      break;
+    case 'weekly':
+      day.setTime(nowMs - ((day.getUTCDay() + 6) % 7) * DAY_MS);
+      break;
+    case 'monthly':
+      day.setUTCDate(1);
+      break;
+    default:
+      return undefined;
+  }
+  return day.toISOString().slice(0, 10);
+}
