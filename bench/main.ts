@@ -68,7 +68,10 @@ async function scenario(
   const samples: Partial<Record<Variant, Sample[]>> = {};
   const entries = Object.entries(targets) as [Variant, Running][];
   for (const [variant, target] of entries) {
-    await measure(target, variant === 'paid' ? key : undefined, { ...options, stop: warmUp(options) });
+    await measure(target, variant === 'paid' ? key : undefined, {
+      ...options,
+      stop: warmUp(options),
+    });
   }
   for (let round = 0; round < options.rounds; round++) {
     // Who goes first changes from round to round, so that a slow drift of the machine favours nobody.
@@ -99,8 +102,9 @@ async function scenario(
   return samples;
 }
 
+/** Long enough for the compiler to have seen everything; a server runs for weeks, not for seconds. */
 const warmUp = (options: { stream: boolean; connections: number }) =>
-  options.stream ? { requests: options.connections } : { seconds: 1 };
+  options.stream ? { requests: 2 * options.connections } : { seconds: 3 };
 
 const cpuOf = (samples: Sample[] | undefined): number => median((samples ?? []).map((sample) => sample.cpu));
 const rpsOf = (samples: Sample[] | undefined): number => median((samples ?? []).map((sample) => sample.rps));

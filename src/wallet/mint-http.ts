@@ -1,4 +1,5 @@
 /** One mint over HTTP: bounded in time and size, no redirects, no hidden retries, public addresses only. */
+import { setMaxListeners } from 'node:events';
 import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import * as http from 'node:http';
 import * as https from 'node:https';
@@ -45,6 +46,8 @@ export function createMintClient(options: {
   const agent = new transport.Agent({ keepAlive: true, timeout: IDLE_MS, maxSockets: CONNECTIONS_MAX });
   const breaker: Breaker = createBreaker(clock);
   const closing = new AbortController();
+  // One listener for each request under way; there is no leak to be warned of.
+  setMaxListeners(0, closing.signal);
 
   async function ask(method: 'GET' | 'POST', path: string, body?: string): Promise<MintAnswer> {
     const wait = breaker.enter();
