@@ -17,5 +17,7 @@ const { argv, env, stdin, stdout, stderr } = process;
 const io = { env, stdin, stdout, stderr, cwd: process.cwd(), isTTY: stdout.isTTY, version: VERSION };
 /** The first signal asks for an orderly stop; the second finds the default again and ends the process at once. */
 const onSignal = (stop: () => void) => process.once('SIGTERM', stop).once('SIGINT', stop);
+// Timers, idle connections and the wallet's worker do not keep the process alive; a command that is not done does.
+setInterval(() => undefined, 2 ** 30);
 const code = await createCli({ ...io, argv: argv.slice(2), onSignal });
 stdout.write('', () => process.exit(code));

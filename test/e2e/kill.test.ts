@@ -58,8 +58,15 @@ const settings = () => ({
   pricing: { btc_usd: 100_000 },
 });
 
+/** A command that fails shows everything it said. */
 const cli = (...words: string[]) =>
-  run(process.execPath, ['--import', 'tsx', MAIN, ...words, '--config', join(dir, 'node.yaml')]);
+  run(process.execPath, ['--import', 'tsx', MAIN, ...words, '--config', join(dir, 'node.yaml')]).catch(
+    (error: Error & { stdout?: string; stderr?: string }) => {
+      throw new Error(`${words.join(' ')} failed: ${error.stdout ?? ''}${error.stderr ?? ''}`, {
+        cause: error,
+      });
+    },
+  );
 
 async function start(): Promise<void> {
   child = spawn(
