@@ -1,7 +1,6 @@
 /** A complete JSON answer: read, billed, and given its cost fields before the first byte leaves. */
 import { type Cancel, cancel } from '../base/cancel.ts';
-import { NodeError } from '../base/error.ts';
-import { LIMITS } from '../base/limits.ts';
+import { invariant } from '../base/error.ts';
 import { type Completion, readCompletion } from '../protocol/completion.ts';
 import type { UpstreamAnswer } from '../upstream/upstream.ts';
 import { answerFields, usageFields, usageObject } from './bill.ts';
@@ -17,7 +16,8 @@ export async function wholeAnswer(
 ): Promise<{ body: Buffer; receipt: Receipt }> {
   let completion: Completion;
   try {
-    completion = readCompletion(upstream.whole ?? (await readAll(upstream.chunks)));
+    invariant(upstream.whole !== undefined, 'an answer that does not stream is there as a whole');
+    completion = readCompletion(upstream.whole);
   } catch (error) {
     cancel(work);
     await settlement.free();
@@ -27,18 +27,6 @@ export async function wholeAnswer(
   const receipt = await withChange(usage ? await settlement.charge(usage) : await settlement.free());
   const extraUsage = completion.usage ? usageFields(receipt) : usageObject(receipt, undefined);
   return { body: completion.withFields(answerFields(receipt), extraUsage), receipt };
-}
-
-async function readAll(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of chunks) {
-    length += chunk.length;
-    if (length > LIMITS.upstream.answerBytesMax)
-      throw new NodeError('upstream_error', 'The answer is too large.');
-    parts.push(chunk);
-  }
-  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
 }
 
 /** The one chunk of an answer that is there as a whole. */
