@@ -1,7 +1,9 @@
 /** Bill: what an answer cost, in every form that clients read (PROTOCOL.md §1, Cost). */
 import type { RequestId } from '../base/id.ts';
 import { type Msat, ZERO, minMsat, msat, sub } from '../base/money.ts';
-import type { Usage } from '../protocol/openai.ts';
+import { type Members, without } from '../protocol/completion.ts';
+import { appendMembers } from '../protocol/json-scan.ts';
+import type { JsonObject, Usage } from '../protocol/openai.ts';
 import type { Cost, Receipt } from './request.ts';
 
 export const NO_COST: Cost = { base: ZERO, input: ZERO, output: ZERO, total: ZERO, totalUsd: 0 };
@@ -28,66 +30,62 @@ export function chargedCost(
 const usd = (amount: Msat, msatPerUsd: number | undefined): number =>
   msatPerUsd === undefined ? 0 : Math.round((amount / msatPerUsd) * 1e8) / 1e8;
 
-/** Extra keys of `usage`: `cost` is a number in USD because OpenRouter-shaped clients refuse anything else. */
-export function usageFields({ cost }: Receipt): Record<string, unknown> {
+const USAGE_NAMES = ['cost', 'cost_msats', 'cost_sats', 'cost_details'];
+const FULL_USAGE_NAMES = ['prompt_tokens', 'completion_tokens', 'total_tokens', ...USAGE_NAMES];
+const ANSWER_NAMES = ['cost', 'metadata'];
+
+/** Extra members of `usage`: `cost` is a number in USD because OpenRouter-shaped clients refuse anything else. */
+export function usageMembers({ cost }: Receipt): Members {
+  const { base, input, output, total, totalUsd } = cost;
   return {
-    cost: cost.totalUsd,
-    cost_msats: cost.total,
-    cost_sats: cost.total / 1000,
-    cost_details: {
-      base_msats: cost.base,
-      input_msats: cost.input,
-      output_msats: cost.output,
-      total_msats: cost.total,
-    },
+    names: USAGE_NAMES,
+    text:
+      `"cost":${totalUsd},"cost_msats":${total},"cost_sats":${total / 1000},` +
+      `"cost_details":{"base_msats":${base},"input_msats":${input},"output_msats":${output},"total_msats":${total}}`,
   };
 }
 
-/** Extra top-level keys: `cost` and `metadata.routstr`. */
-export function answerFields(receipt: Receipt): Record<string, unknown> {
-  const cost = costObject(receipt.cost, receipt.usage);
+/** All of `usage` in the OpenAI shape, for answers whose upstream sent none that can be believed. */
+export function fullUsageMembers(receipt: Receipt): Members {
+  const { promptTokens, completionTokens } = receipt.usage;
   return {
-    cost,
-    metadata: {
-      routstr: {
-        request_id: receipt.requestId,
-        cost,
-        ...(receipt.usage.estimated ? { usage_estimated: true } : {}),
-        ...(receipt.change
-          ? { change: receipt.change.reveal() }
-          : { remaining_balance_msats: receipt.balance }),
-      },
-    },
+    names: FULL_USAGE_NAMES,
+    text:
+      `"prompt_tokens":${promptTokens},"completion_tokens":${completionTokens},` +
+      `"total_tokens":${promptTokens + completionTokens},${usageMembers(receipt).text}`,
   };
 }
 
-function costObject(cost: Cost, usage: Usage): Record<string, unknown> {
+/** `usage` of the last chunk of a stream: what the upstream reported, or our count, and the cost. */
+export function usageText(receipt: Receipt, upstream: JsonObject = {}): string {
+  const { promptTokens, completionTokens } = receipt.usage;
+  const members = usageMembers(receipt);
+  const tokens = {
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
+    ...without(upstream, members),
+  };
+  return appendMembers(JSON.stringify(tokens), members.text);
+}
+
+/** Extra top-level members: `cost` and `metadata.routstr`. */
+export function answerMembers(receipt: Receipt): Members {
+  const cost = costText(receipt.cost, receipt.usage);
+  const estimated = receipt.usage.estimated ? ',"usage_estimated":true' : '';
+  const rest = receipt.change
+    ? `"change":${JSON.stringify(receipt.change.reveal())}`
+    : `"remaining_balance_msats":${receipt.balance}`;
   return {
-    base_msats: cost.base,
-    input_msats: cost.input,
-    output_msats: cost.output,
-    total_msats: cost.total,
-    total_usd: cost.totalUsd,
-    input_tokens: usage.promptTokens,
-    output_tokens: usage.completionTokens,
-    cache_read_input_tokens: usage.cachedTokens,
+    names: ANSWER_NAMES,
+    text: `"cost":${cost},"metadata":{"routstr":{"request_id":"${receipt.requestId}","cost":${cost}${estimated},${rest}}}`,
   };
 }
 
-/** `usage` in the OpenAI shape with our keys; for streams whose upstream sent none, and for the last chunk of all. */
-export function usageObject(
-  receipt: Receipt,
-  upstream: Record<string, unknown> | undefined,
-): Record<string, unknown> {
-  const { usage } = receipt;
-  return {
-    prompt_tokens: usage.promptTokens,
-    completion_tokens: usage.completionTokens,
-    total_tokens: usage.promptTokens + usage.completionTokens,
-    ...upstream,
-    ...usageFields(receipt),
-  };
-}
+const costText = (cost: Cost, usage: Usage): string =>
+  `{"base_msats":${cost.base},"input_msats":${cost.input},"output_msats":${cost.output},` +
+  `"total_msats":${cost.total},"total_usd":${cost.totalUsd},"input_tokens":${usage.promptTokens},` +
+  `"output_tokens":${usage.completionTokens},"cache_read_input_tokens":${usage.cachedTokens}}`;
 
 export function makeReceipt(
   requestId: RequestId,

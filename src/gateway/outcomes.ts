@@ -1,12 +1,12 @@
 /** Outcomes: answers of one-shot payments, kept in memory for a client whose connection broke; never on disk. */
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
-import type { Receipt } from './request.ts';
+import type { Body, Receipt } from './request.ts';
 
 export interface StoredAnswer {
   status: number;
   contentType: string;
-  body: Buffer;
+  body: Body;
   receipt: Receipt;
 }
 
@@ -41,7 +41,7 @@ export function createOutcomes(parts: { clock: Clock }): Outcomes {
   function drop(payment: string): void {
     const row = rows.get(payment);
     if (!row) return;
-    bytes -= row.answer?.body.length ?? 0;
+    bytes -= row.answer ? Buffer.byteLength(row.answer.body) : 0;
     rows.delete(payment);
   }
 
@@ -68,8 +68,9 @@ export function createOutcomes(parts: { clock: Clock }): Outcomes {
       const row = rows.get(payment);
       if (!row) return;
       rows.delete(payment);
-      if (answer.body.length > LIMITS.outcome.entryBytesMax) return;
-      bytes += answer.body.length;
+      const size = Buffer.byteLength(answer.body);
+      if (size > LIMITS.outcome.entryBytesMax) return;
+      bytes += size;
       rows.set(payment, { ...row, answer, until: clock.monotonic() + LIMITS.outcome.keepMs });
       tidy();
     },

@@ -49,6 +49,9 @@ export interface Receipt {
   change?: Secret;
 }
 
+/** Text where this node wrote it, bytes where an upstream did. */
+export type Body = string | Buffer;
+
 /**
  * An answer that is being paid for. Reading `chunks` to the end settles; disposing settles too, whatever was read.
  * Both faces do the same: `await using answer = await gateway.serve(request)`, then write it in their own format.
@@ -57,8 +60,8 @@ export interface Answer extends AsyncDisposable {
   status: number;
   contentType: string;
   /** The complete body where nothing streams; the receipt is ready then. */
-  whole?: Buffer;
-  chunks: AsyncIterable<Buffer>;
+  whole?: Body;
+  chunks: AsyncIterable<Body>;
   /** Exactly once, when settled. Rejects if the ledger cannot write. */
   receipt: Promise<Receipt>;
   /** This very payment was answered before; the stored answer is given again. */

@@ -17,10 +17,10 @@ import type { Accounts } from './account.ts';
 import { type Holds, leastCost } from './holds.ts';
 import type { Outcomes, StoredAnswer } from './outcomes.ts';
 import { type Payers } from './payer.ts';
-import type { Answer, InferenceRequest, Payer, Receipt } from './request.ts';
+import type { Answer, Body, InferenceRequest, Payer, Receipt } from './request.ts';
 import { createSettlement } from './settlement.ts';
 import { type Drains, heldStream, streamAnswer } from './stream-answer.ts';
-import { oneChunk, wholeAnswer } from './whole-answer.ts';
+import { wholeAnswer } from './whole-answer.ts';
 
 export interface ServeParts {
   ledger: Ledger;
@@ -43,8 +43,7 @@ export function createServe(parts: ServeParts): (request: InferenceRequest) => P
 
   return async function serve(request) {
     const facts = readChatRequest(request.body);
-    const offers = pricedOffers(catalogue, facts.model);
-    const [first] = offers;
+    const { offers, first } = pricedOffers(catalogue, facts.model);
     const { credential } = request;
     if (credential?.kind !== 'token' || credential.remainder === 'keep') {
       const payer = await payers.resolve(credential, () => leastCost(ceilingRequest(facts), first));
@@ -61,7 +60,7 @@ export function createServe(parts: ServeParts): (request: InferenceRequest) => P
       payer = await payers.resolve(credential, () => leastCost(ceilingRequest(facts), first));
       const answer = await ask(parts, request, facts, offers, payer);
       const { whole } = answer;
-      if (whole) keep(outcomes, payment, answer, whole, await answer.receipt);
+      if (whole !== undefined) keep(outcomes, payment, answer, whole, await answer.receipt);
       else void answer.receipt.finally(() => outcomes.forget(payment)).catch(() => undefined);
       return answer;
     } catch (error) {
@@ -126,14 +125,10 @@ async function askOne(
   const { stream } = facts;
   const includeUsage = facts.includeUsage !== false;
   const work = newCancel();
-  const onGone = () => cancel(work);
-  onCancel(request.gone, onGone);
-  const upstream = await begin(request, facts, offer, held, work, settlement.free).finally(() =>
-    offCancel(request.gone, onGone),
-  );
+  const upstream = await begin(request, facts, offer, held, work, settlement.free);
 
-  const withChange = (receipt: Receipt): Promise<Receipt> =>
-    payer.remainder === 'return' ? accounts.changeOf(payer.account, receipt) : Promise.resolve(receipt);
+  const withChange = (receipt: Receipt): Receipt | Promise<Receipt> =>
+    payer.remainder === 'return' ? accounts.changeOf(payer.account, receipt) : receipt;
   if (stream !== upstream.contentType.startsWith('text/event-stream')) {
     cancel(work);
     await settlement.free();
@@ -171,30 +166,26 @@ async function begin(
   request: InferenceRequest,
   facts: ChatRequestFacts,
   offer: Priced,
-  held: { maxTokens?: number; durable: Promise<void> },
+  held: { maxTokens?: number | undefined; durable: Promise<void> },
   work: Cancel,
   free: () => Promise<Receipt>,
 ): Promise<UpstreamAnswer> {
+  const { stream } = facts;
+  const stop = () => cancel(work);
+  onCancel(request.gone, stop);
+  // A hold that never gets to disk ends the call at once; `free` then tells why.
+  held.durable.catch(stop);
   try {
-    const body = facts.bodyFor({
-      model: offer.upstreamId,
-      forceUsage: facts.stream,
-      ...(held.maxTokens === undefined ? {} : { maxTokens: held.maxTokens }),
-    });
-    const [answer] = await Promise.all([
-      offer.upstream.complete({
-        path: `/${request.endpoint}`,
-        body,
-        stream: facts.stream,
-        work,
-      }),
-      held.durable,
-    ]);
+    const body = facts.bodyFor({ model: offer.upstreamId, forceUsage: stream, maxTokens: held.maxTokens });
+    const answer = await offer.upstream.complete({ path: `/${request.endpoint}`, body, stream, work });
+    await held.durable;
     return answer;
   } catch (error) {
     cancel(work);
     await free();
     throw error;
+  } finally {
+    offCancel(request.gone, stop);
   }
 }
 
@@ -207,14 +198,15 @@ const ceilingRequest = (facts: ChatRequestFacts): CeilingRequest => ({
   choices: facts.choices,
 });
 
-function pricedOffers(catalogue: Catalogue, model: string): [Priced, ...Priced[]] {
+function pricedOffers(catalogue: Catalogue, model: string): { offers: readonly Priced[]; first: Priced } {
   const offers = catalogue.find(model);
   if (offers.length === 0) {
     throw new NodeError('model_not_found', 'This model is not sold here; GET /v1/models lists what is.', {
       param: 'model',
     });
   }
-  const [first, ...rest] = offers.filter((offer): offer is Priced => offer.price !== undefined);
+  const priced = offers.every(isPriced) ? offers : offers.filter(isPriced);
+  const [first] = priced;
   if (!first) {
     throw new NodeError(
       'price_unavailable',
@@ -224,8 +216,10 @@ function pricedOffers(catalogue: Catalogue, model: string): [Priced, ...Priced[]
       },
     );
   }
-  return [first, ...rest];
+  return { offers: priced, first };
 }
+
+const isPriced = (offer: Offer): offer is Priced => offer.price !== undefined;
 
 /** The upstream is to blame, so that another one may do better. What the client did wrong stays wrong. */
 const isTheirFault = (error: NodeError): boolean =>
@@ -233,6 +227,10 @@ const isTheirFault = (error: NodeError): boolean =>
   error.code === 'upstream_unavailable' ||
   error.code === 'upstream_timeout' ||
   error.code === 'rate_limited';
+
+async function* oneChunk(body: Body): AsyncGenerator<Body> {
+  yield body;
+}
 
 const storedAnswer = (answer: StoredAnswer, replayed: boolean): Answer => ({
   status: answer.status,
@@ -267,7 +265,7 @@ function replay(outcomes: Outcomes, payment: string, bodyHash: string): StoredAn
   }
 }
 
-function keep(outcomes: Outcomes, payment: string, answer: Answer, body: Buffer, receipt: Receipt): void {
+function keep(outcomes: Outcomes, payment: string, answer: Answer, body: Body, receipt: Receipt): void {
   outcomes.finish(payment, { status: answer.status, contentType: answer.contentType, body, receipt });
 }
 

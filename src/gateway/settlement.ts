@@ -18,7 +18,6 @@ export interface Settlement {
   free: () => Promise<Receipt>;
   /** Usage of an answer whose upstream reported none, from the sizes of what went in and out. */
   estimate: (completionTokens: number) => Usage;
-  receipt: Promise<Receipt>;
 }
 
 export function createSettlement(parts: {
@@ -33,19 +32,10 @@ export function createSettlement(parts: {
   const { ledger, holds, log, requestId, holdId, account, terms } = parts;
   const { model, price, promptTokens, msatPerUsd } = terms;
 
-  let finish: (receipt: Promise<Receipt>) => void = () => undefined;
-  const receipt = new Promise<Receipt>((resolve) => {
-    finish = resolve;
-  });
-  // Whoever reads the answer sees the failure; a receipt that nobody awaits must not end the process.
-  receipt.catch(() => undefined);
   let settled: Promise<Receipt> | undefined;
 
   function once(settle: () => Promise<Receipt>): Promise<Receipt> {
-    if (settled) return settled;
-    settled = settle();
-    finish(settled);
-    return settled;
+    return (settled ??= settle());
   }
 
   async function charged(usage: Usage): Promise<Receipt> {
@@ -84,7 +74,6 @@ export function createSettlement(parts: {
     charge: (usage) => once(() => charged(usage)),
     free: () => once(freed),
     estimate: (completionTokens) => ({ promptTokens, cachedTokens: 0, completionTokens, estimated: true }),
-    receipt,
   };
 }
 

@@ -4,10 +4,11 @@ import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import { type Logger, errorKind } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
+import { appendMembers } from '../protocol/json-scan.ts';
 import type { Usage } from '../protocol/openai.ts';
 import { type StreamFacts, createChatStream } from '../protocol/sse.ts';
 import type { UpstreamAnswer } from '../upstream/upstream.ts';
-import { answerFields, usageObject } from './bill.ts';
+import { answerMembers, usageText } from './bill.ts';
 import type { Answer, Receipt } from './request.ts';
 import { type Settlement, brokenOff } from './settlement.ts';
 
@@ -17,7 +18,7 @@ export interface StreamParts {
   work: Cancel;
   settlement: Settlement;
   /** Turns what is left of a one-shot payment into change, once settled. */
-  withChange: (receipt: Receipt) => Promise<Receipt>;
+  withChange: (receipt: Receipt) => Receipt | Promise<Receipt>;
   /** Answers asked for at once. */
   choices: number;
   /** False only if the client asked for a stream without usage. */
@@ -60,10 +61,18 @@ export function streamAnswer(parts: StreamParts): Answer {
   const stream = createChatStream({ choices: parts.choices });
   const ready: Buffer[] = [];
   let ended = false;
+  let settled: (receipt: Promise<Receipt>) => void = () => undefined;
+  const receipt = new Promise<Receipt>((resolve) => {
+    settled = resolve;
+  });
+  // Whoever reads the answer sees the failure; a receipt that nobody awaits must not end the process.
+  receipt.catch(() => undefined);
 
   async function settle(facts: StreamFacts): Promise<Receipt> {
     const usage = usageOf(facts, settlement);
-    return withChange(usage ? await settlement.charge(usage) : await settlement.free());
+    const charged = usage ? settlement.charge(usage) : settlement.free();
+    settled(charged);
+    return withChange(await charged);
   }
 
   /** The frames that end every stream: the bill and [DONE], or a plain word that it did not end. */
@@ -136,7 +145,9 @@ export function streamAnswer(parts: StreamParts): Answer {
   async function dispose(): Promise<void> {
     if (ended) {
       // Settled long ago, unless the end itself failed: then the hold must not live as long as the process.
-      await settlement.free();
+      const charged = settlement.free();
+      settled(charged);
+      await charged;
       return;
     }
     leave();
@@ -148,7 +159,7 @@ export function streamAnswer(parts: StreamParts): Answer {
     status: upstream.status,
     contentType: 'text/event-stream; charset=utf-8',
     chunks: { [Symbol.asyncIterator]: () => ({ next }) },
-    receipt: settlement.receipt,
+    receipt,
     replayed: false,
     [Symbol.asyncDispose]: () => (disposed ??= dispose()),
   };
@@ -174,12 +185,9 @@ function finishFrame(facts: StreamFacts, { model }: Settlement): Buffer {
 }
 
 function usageFrame(facts: StreamFacts, model: string, receipt: Receipt): Buffer {
-  return frame({
-    ...head(facts, model),
-    choices: [],
-    usage: usageObject(receipt, facts.rawUsage),
-    ...answerFields(receipt),
-  });
+  const chunk = JSON.stringify({ ...head(facts, model), choices: [] });
+  const bill = `"usage":${usageText(receipt, facts.rawUsage)},${answerMembers(receipt).text}`;
+  return Buffer.from(`data: ${appendMembers(chunk, bill)}\n\n`);
 }
 
 const head = (facts: StreamFacts, model: string): Record<string, unknown> => ({

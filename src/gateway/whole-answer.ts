@@ -3,7 +3,7 @@ import { type Cancel, cancel } from '../base/cancel.ts';
 import { invariant } from '../base/error.ts';
 import { type Completion, readCompletion } from '../protocol/completion.ts';
 import type { UpstreamAnswer } from '../upstream/upstream.ts';
-import { answerFields, usageFields, usageObject } from './bill.ts';
+import { answerMembers, fullUsageMembers, usageMembers } from './bill.ts';
 import type { Receipt } from './request.ts';
 import { type Settlement, brokenOff } from './settlement.ts';
 
@@ -12,8 +12,8 @@ export async function wholeAnswer(
   upstream: UpstreamAnswer,
   work: Cancel,
   settlement: Settlement,
-  withChange: (receipt: Receipt) => Promise<Receipt>,
-): Promise<{ body: Buffer; receipt: Receipt }> {
+  withChange: (receipt: Receipt) => Receipt | Promise<Receipt>,
+): Promise<{ body: string; receipt: Receipt }> {
   let completion: Completion;
   try {
     invariant(upstream.whole !== undefined, 'an answer that does not stream is there as a whole');
@@ -25,11 +25,6 @@ export async function wholeAnswer(
   }
   const usage = completion.empty ? undefined : (completion.usage ?? settlement.estimate(completion.estimate));
   const receipt = await withChange(usage ? await settlement.charge(usage) : await settlement.free());
-  const extraUsage = completion.usage ? usageFields(receipt) : usageObject(receipt, undefined);
-  return { body: completion.withFields(answerFields(receipt), extraUsage), receipt };
-}
-
-/** The one chunk of an answer that is there as a whole. */
-export async function* oneChunk(body: Buffer): AsyncGenerator<Buffer> {
-  yield body;
+  const billed = completion.usage ? usageMembers(receipt) : fullUsageMembers(receipt);
+  return { body: completion.withMembers(answerMembers(receipt), billed), receipt };
 }

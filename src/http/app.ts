@@ -1,5 +1,5 @@
 /** The HTTP face: which path leads where. What is not listed here does not exist. */
-import type { Server } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Express, NextFunction, Request, Response } from 'express';
 import helmet from 'helmet';
 import { NodeError } from '../base/error.ts';
@@ -19,14 +19,23 @@ type Method = 'get' | 'post';
 export function createHttpFace(parts: { gateway: Gateway; facts: PublicFacts; log: Logger }): Server {
   const { gateway, facts, log } = parts;
   const framing = createFraming();
-  const { app, server } = createExpressServer(framing.admit);
+  const paid = createPaidRoute({ gateway, endpoint: 'chat/completions' });
+  const paidPaths = withAndWithoutV1('/chat/completions');
+  const direct = new Map<string | undefined, RequestListener>(
+    paidPaths.map((path) => [path, (req, res) => void answer(paid, req, res)]),
+  );
+  const { app, server } = createExpressServer(framing.admit, direct);
   server.on('checkExpectation', framing.refuseExpectation);
   server.on('clientError', framing.refuseBroken);
 
   const route = (method: Method, paths: readonly string[], handler: Handler): void => {
     app[method]([...paths], (req: Request, res: Response) => answer(handler, req, res));
   };
-  async function answer(handler: Handler, req: Request, res: Response): Promise<void> {
+  async function answer<Req extends IncomingMessage, Res extends ServerResponse>(
+    handler: (req: Req, res: Res) => void | Promise<void>,
+    req: Req,
+    res: Res,
+  ): Promise<void> {
     try {
       await handler(req, res);
     } catch (error) {
@@ -34,12 +43,8 @@ export function createHttpFace(parts: { gateway: Gateway; facts: PublicFacts; lo
     }
   }
 
-  // The busiest path stands first: Express tries routes in order.
-  route(
-    'post',
-    withAndWithoutV1('/chat/completions'),
-    createPaidRoute({ gateway, endpoint: 'chat/completions' }),
-  );
+  // Other forms of the paths that lead there directly: with a query, or a slash at the end.
+  route('post', paidPaths, paid);
 
   app.options('/{*path}', preflight);
   mountBalance(route, createBalanceRoutes({ accounts: gateway.accounts }));

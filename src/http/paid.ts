@@ -1,9 +1,10 @@
 /** Paid routes: one request in, one answer out, whatever paid for it. */
-import type { Request, Response } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { cancel, newCancel } from '../base/cancel.ts';
+import type { RequestId } from '../base/id.ts';
 import { msat } from '../base/money.ts';
 import type { Gateway } from '../gateway/gateway.ts';
-import type { Answer, Endpoint, Receipt } from '../gateway/request.ts';
+import type { Answer, Body, Endpoint, Receipt } from '../gateway/request.ts';
 import { readJsonBytes } from './body.ts';
 import { requestId } from './context.ts';
 import { paidCredential } from './credential.ts';
@@ -13,7 +14,7 @@ import { sendStream } from './stream.ts';
 export function createPaidRoute(parts: { gateway: Gateway; endpoint: Endpoint }) {
   const { gateway, endpoint } = parts;
 
-  return async (req: Request, res: Response): Promise<void> => {
+  return async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
     const id = requestId(req);
     const credential = paidCredential(req);
     const body = await readJsonBytes(req);
@@ -32,15 +33,15 @@ export function createPaidRoute(parts: { gateway: Gateway; endpoint: Endpoint })
       delivery: oneShot && !claims ? 'held' : 'live',
       gone,
     });
-    if (answer.whole) await sendWhole(res, answer, answer.whole);
+    if (answer.whole !== undefined) await sendWhole(res, id, answer, answer.whole);
     else await sendStream(res, id, answer);
   };
 
-  async function sendWhole(res: Response, answer: Answer, body: Buffer): Promise<void> {
+  async function sendWhole(res: ServerResponse, id: RequestId, answer: Answer, body: Body): Promise<void> {
     const receipt = await answer.receipt;
     const headers = [...NO_STORE, ...receiptHeaders(receipt)];
     if (answer.replayed) headers.push('idempotent-replayed', 'true');
-    reply(res, requestId(res.req), answer.status, answer.contentType, body, headers);
+    reply(res, id, answer.status, answer.contentType, body, headers);
   }
 }
 

@@ -39,18 +39,18 @@ export function commonHeaders(id: RequestId): string[] {
   ];
 }
 
-/** Sends a complete answer. `extra` is a flat list of names and values. */
+/** Sends a complete answer; text leaves in one write together with the head. `extra` is a flat list of names and values. */
 export function reply(
   res: ServerResponse,
   id: RequestId,
   status: number,
   contentType: string,
-  body: Buffer,
+  body: string | Buffer,
   extra: readonly string[] = [],
 ): void {
   if (res.headersSent || res.destroyed) return;
   const headers = commonHeaders(id);
-  headers.push('content-type', contentType, 'content-length', String(body.length), ...extra);
+  headers.push('content-type', contentType, 'content-length', String(Buffer.byteLength(body)), ...extra);
   res.writeHead(status, headers);
   res.end(res.req.method === 'HEAD' ? undefined : body);
 }
@@ -70,7 +70,7 @@ export function replyJson(
   value: unknown,
   extra: readonly string[] = [],
 ): void {
-  reply(res, id, status, JSON_TYPE, Buffer.from(JSON.stringify(value)), extra);
+  reply(res, id, status, JSON_TYPE, JSON.stringify(value), extra);
 }
 
 /** Answers about money are never cached anywhere. */

@@ -26,7 +26,7 @@ export interface BodyOptions {
   /** Name of the model at the upstream. */
   model: string;
   /** Output limit to be set; absent leaves what the client sent. */
-  maxTokens?: number;
+  maxTokens?: number | undefined;
   /** Asks for usage at the end of a stream, whatever the client wished. */
   forceUsage: boolean;
 }

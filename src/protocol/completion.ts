@@ -1,5 +1,6 @@
 /** Completion: a chat answer that came as one JSON object. */
 import { NodeError } from '../base/error.ts';
+import { appendMembers, commaBefore, findMember } from './json-scan.ts';
 import {
   isObject,
   objectsIn,
@@ -10,6 +11,12 @@ import {
 } from './openai.ts';
 import { readUsage } from './usage.ts';
 
+/** Members of a JSON object, ready to be added to one: their names, and all of them as text without the braces. */
+export interface Members {
+  names: readonly string[];
+  text: string;
+}
+
 export interface Completion {
   /** Undefined if the upstream reported none that can be believed. */
   usage?: Usage;
@@ -17,13 +24,17 @@ export interface Completion {
   empty: boolean;
   /** Output tokens reckoned from the size of the text. */
   estimate: number;
-  /** The answer with further top-level keys and further keys of `usage`; all other fields as they came. Once. */
-  withFields: (extra: JsonObject, extraUsage: JsonObject) => Buffer;
+  /**
+   * The answer with further top-level members and further members of `usage`, in place of what the upstream may have
+   * sent under these names; all else as it came. Once.
+   */
+  withMembers: (extra: Members, extraUsage: Members) => string;
 }
 
 /** Throws NodeError upstream_error for what is not a chat answer. */
 export function readCompletion(bytes: Buffer): Completion {
-  const answer = parse(bytes);
+  const text = bytes.toString('utf8');
+  const answer = parse(text);
   if (!isObject(answer)) throw unusable();
   if (answer['error'] && !Array.isArray(answer['choices'])) {
     throw new NodeError(
@@ -32,26 +43,46 @@ export function readCompletion(bytes: Buffer): Completion {
     );
   }
   const usage = readUsage(answer['usage']);
-  const characters = objectsIn(answer['choices']).reduce(
-    (sum, choice) => sum + outputCharacters(choice['message']),
-    0,
-  );
+  let characters = 0;
+  for (const choice of objectsIn(answer['choices'])) characters += outputCharacters(choice['message']);
   return {
     ...(usage === undefined ? {} : { usage }),
     empty: characters === 0,
     estimate: tokensOfCharacters(characters),
-    withFields: (extra, extraUsage) => {
-      // In place: the answer is used for nothing else, and a copy by spread takes twice as long to write out.
-      const before = isObject(answer['usage']) ? answer['usage'] : {};
-      Object.assign(answer, extra, { usage: Object.assign(before, extraUsage) });
-      return Buffer.from(JSON.stringify(answer));
-    },
+    withMembers: (extra, extraUsage) =>
+      spliced(text, answer, extra, extraUsage) ?? rewritten(answer, extra, extraUsage),
   };
 }
 
-function parse(bytes: Buffer): unknown {
+/** Added to the text as it came; undefined where a name is taken, or `usage` is not one object. */
+function spliced(text: string, answer: JsonObject, extra: Members, extraUsage: Members): string | undefined {
+  const usage = answer['usage'];
+  if (!isObject(usage) || hasAny(answer, extra) || hasAny(usage, extraUsage)) return undefined;
+  const range = findMember(text, 'usage');
+  if (range === undefined) return undefined;
+  const usageEnd = text.lastIndexOf('}', range.to - 1);
+  const end = text.lastIndexOf('}');
+  // In one expression, so that the text is copied once, when it is written to the socket.
+  return `${text.slice(0, usageEnd)}${commaBefore(text, usageEnd)}${extraUsage.text}${text.slice(usageEnd, end)},${extra.text}}`;
+}
+
+function rewritten(answer: JsonObject, extra: Members, extraUsage: Members): string {
+  const { usage, ...rest } = answer;
+  const billed = appendMembers(
+    JSON.stringify(without(isObject(usage) ? usage : {}, extraUsage)),
+    extraUsage.text,
+  );
+  return appendMembers(JSON.stringify(without(rest, extra)), `"usage":${billed},${extra.text}`);
+}
+
+const hasAny = (object: JsonObject, { names }: Members): boolean => names.some((name) => name in object);
+
+export const without = (object: JsonObject, { names }: Members): JsonObject =>
+  Object.fromEntries(Object.entries(object).filter(([name]) => !names.includes(name)));
+
+function parse(text: string): unknown {
   try {
-    return JSON.parse(bytes.toString('utf8'));
+    return JSON.parse(text);
   } catch {
     throw unusable();
   }

@@ -1,4 +1,4 @@
-/** JSON scan: depth and number of top-level keys of a text, in one pass over what stands outside of strings. */
+/** JSON scan: what can be learnt of a text, and changed in it, by passing once over what stands outside of strings. */
 
 export interface JsonScan {
   /** Deepest nesting; the scan stops at the first level beyond the bound. */
@@ -12,6 +12,8 @@ export interface JsonScan {
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const OPEN_BRACE = 0x7b;
+const SPACE = 0x20;
 
 export function scanJson(text: string, depthMax: number): JsonScan {
   let depth = 0;
@@ -40,6 +42,66 @@ export function scanJson(text: string, depthMax: number): JsonScan {
     }
   }
   return { depth: deepest, topLevelKeys: colons };
+}
+
+/**
+ * Where the value of a member of the outermost object stands, so that bytes can be added to it without writing the
+ * whole object anew. Undefined unless exactly one member is written with this name. Only for text that parses.
+ */
+export function findMember(text: string, name: string): { from: number; to: number } | undefined {
+  let depth = 0;
+  let isKey = false;
+  let wanted = false;
+  let found: { from: number; to: number } | undefined;
+  for (let i = 0; i < text.length; i++) {
+    switch (text.charCodeAt(i)) {
+      case QUOTE: {
+        const end = closingQuote(text, i + 1);
+        if (end === -1) return undefined;
+        if (depth === 1 && isKey) wanted = end - i - 1 === name.length && text.startsWith(name, i + 1);
+        i = end;
+        break;
+      }
+      case 0x7b: // {
+      case 0x5b: // [
+        depth++;
+        if (depth === 1) isKey = true;
+        break;
+      case 0x7d: // }
+      case 0x5d: // ]
+        depth--;
+        if (depth === 0 && found?.to === -1) found.to = i;
+        break;
+      case 0x3a: // :
+        if (depth !== 1) break;
+        isKey = false;
+        if (!wanted) break;
+        if (found !== undefined) return undefined;
+        found = { from: i + 1, to: -1 };
+        break;
+      case 0x2c: // ,
+        if (depth !== 1) break;
+        isKey = true;
+        wanted = false;
+        if (found?.to === -1) found.to = i;
+        break;
+      default:
+    }
+  }
+  return found;
+}
+
+/** Text of a JSON object with further members at its end. */
+export function appendMembers(object: string, members: string): string {
+  const end = object.lastIndexOf('}');
+  return `${object.slice(0, end)}${commaBefore(object, end)}${members}}`;
+}
+
+/** What stands between the members before a closing brace and one more: nothing if there are none. */
+export function commaBefore(text: string, brace: number): '' | ',' {
+  let at = brace - 1;
+  while (at > 0 && text.charCodeAt(at) <= SPACE) at--;
+  return text.charCodeAt(at) === OPEN_BRACE ? '' : ',';
 }
 
 /** Position of the quote that ends a string, or -1. A quote after an odd number of backslashes is part of it. */

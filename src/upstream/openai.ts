@@ -76,11 +76,15 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
     );
     if (head.status < 200 || head.status > 299) throw refused(head, body);
     checkReadable(head);
-    return { status: head.status, contentType: head.contentType, whole: body, chunks: only(body) };
+    return {
+      status: head.status,
+      contentType: head.contentType,
+      whole: body,
+      chunks: { [Symbol.asyncIterator]: () => only(body) },
+    };
   }
 
-  async function complete(request: UpstreamRequest): Promise<UpstreamAnswer> {
-    if (!request.stream) return completeWhole(request);
+  async function completeStream(request: UpstreamRequest): Promise<UpstreamAnswer> {
     const exchange = await send('POST', request.path, request);
     const head = exchange.head();
     if (head.status < 200 || head.status > 299) throw await refuse(exchange);
@@ -132,7 +136,7 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
 
   return {
     id,
-    complete,
+    complete: (request) => (request.stream ? completeStream(request) : completeWhole(request)),
     listModels,
     close: async () => {
       watch.close();

@@ -1,6 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { NodeError } from '../../src/base/error.ts';
-import { readCompletion } from '../../src/protocol/completion.ts';
+import { type Members, readCompletion } from '../../src/protocol/completion.ts';
 
 const answer = (message: unknown, more: object = {}) => ({
   id: 'c1',
@@ -9,6 +10,10 @@ const answer = (message: unknown, more: object = {}) => ({
   usage: { prompt_tokens: 10, completion_tokens: 2, total_tokens: 12 },
   ...more,
 });
+const members = (object: object): Members => ({
+  names: Object.keys(object),
+  text: JSON.stringify(object).slice(1, -1),
+});
 const read = (value: unknown) => readCompletion(Buffer.from(JSON.stringify(value)));
 
 test('an answer is read for its usage and written with its cost', () => {
@@ -16,7 +21,7 @@ test('an answer is read for its usage and written with its cost', () => {
   const completion = read(given);
   expect(completion).toMatchObject({ empty: false, usage: { promptTokens: 10, completionTokens: 2 } });
   const written: unknown = JSON.parse(
-    completion.withFields({ cost: { total_msats: 5 } }, { cost: 0.001, cost_msats: 5 }).toString(),
+    completion.withMembers(members({ cost: { total_msats: 5 } }), members({ cost: 0.001, cost_msats: 5 })),
   );
   expect(written).toEqual({
     ...given,
@@ -29,8 +34,54 @@ test('an answer without usage is estimated, and gets the usage it lacks', () => 
   const completion = read(answer({ content: 'a'.repeat(400) }, { usage: null }));
   expect(completion.usage).toBeUndefined();
   expect(completion.estimate).toBe(100);
-  expect(JSON.parse(completion.withFields({}, { prompt_tokens: 1 }).toString())).toMatchObject({
-    usage: { prompt_tokens: 1 },
+  const written = completion.withMembers(members({ cost: 1 }), members({ prompt_tokens: 1 }));
+  expect(JSON.parse(written)).toMatchObject({ usage: { prompt_tokens: 1 }, cost: 1 });
+});
+
+describe('the cost is added to the text as it came', () => {
+  const extra = members({ cost: { total_msats: 5 } });
+  const billed = members({ cost: 0.5 });
+  const add = (text: string): string => readCompletion(Buffer.from(text)).withMembers(extra, billed);
+
+  test.each([
+    [
+      '{ "usage" : { "prompt_tokens": 1.0, "completion_tokens": 1 } , "choices":[{"message":{"content":"é \\"usage\\": {}"}}] }\n',
+      '{ "usage" : { "prompt_tokens": 1.0, "completion_tokens": 1 ,"cost":0.5} , "choices":[{"message":{"content":"é \\"usage\\": {}"}}] ,"cost":{"total_msats":5}}',
+    ],
+    [
+      '{"a":{"usage":{"x":1}},"usage":{ }}',
+      '{"a":{"usage":{"x":1}},"usage":{ "cost":0.5},"cost":{"total_msats":5}}',
+    ],
+  ])('%s', (text, written) => {
+    expect(add(text)).toBe(written);
+    JSON.parse(written);
+  });
+
+  test.each([
+    ['a name that is taken at the top', '{"cost":9,"usage":{"a":1},"id":"x"}'],
+    ['a name that is taken in usage', '{"usage":{"a":1,"cost":9},"id":"x"}'],
+    ['usage written twice', '{"usage":{"z":1},"id":"x","usage":{"a":1}}'],
+    ['usage with an escaped name', '{"us\\u0061ge":{"a":1},"id":"x"}'],
+  ])('or the answer is written anew: %s', (_what, text) => {
+    expect(JSON.parse(add(text))).toEqual({ id: 'x', usage: { a: 1, cost: 0.5 }, cost: { total_msats: 5 } });
+    expect(add(text).match(/"cost"/g)).toHaveLength(2);
+  });
+
+  test('whatever else it holds', () => {
+    fc.assert(
+      fc.property(
+        fc.dictionary(fc.string(), fc.jsonValue()),
+        fc.jsonValue(),
+        fc.nat(3),
+        (rest, usage, space) => {
+          const given = { ...rest, usage };
+          if ('error' in given) return;
+          const written: unknown = JSON.parse(add(JSON.stringify(given, undefined, space)));
+          const before = typeof usage === 'object' && usage !== null && !Array.isArray(usage) ? usage : {};
+          expect(written).toEqual({ ...given, usage: { ...before, cost: 0.5 }, cost: { total_msats: 5 } });
+        },
+      ),
+    );
   });
 });
 
