@@ -13,23 +13,23 @@ export const systemRandom: Random = (bytes) => randomBytes(bytes);
 
 export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
-/** Random bytes cut from larger draws: asking the system for twelve bytes costs more than an id is worth. */
-function createPooledRandom(poolBytes: number): Random {
-  let pool: Uint8Array = new Uint8Array(0);
+/** Digits cut from larger draws: asking the system for twelve bytes costs more than an id is worth. */
+function createHexPool(idBytes: number, ids: number): () => string {
+  const digits = 2 * idBytes;
+  let pool = '';
   let at = 0;
-  return (bytes) => {
-    if (at + bytes > pool.length) {
-      pool = randomBytes(Math.max(poolBytes, bytes));
+  return () => {
+    if (at === pool.length) {
+      pool = hex(randomBytes(idBytes * ids));
       at = 0;
     }
-    at += bytes;
-    return pool.subarray(at - bytes, at);
+    at += digits;
+    return pool.slice(at - digits, at);
   };
 }
-const pooledRandom = createPooledRandom(4_096);
+const requestDigits = createHexPool(12, 64);
 
-export const newRequestId = (random: Random = pooledRandom): RequestId =>
-  `req_${hex(random(12))}` as RequestId;
+export const newRequestId = (): RequestId => `req_${requestDigits()}` as RequestId;
 export const newOperationId = (random: Random = systemRandom): OperationId =>
   `op_${hex(random(16))}` as OperationId;
 

@@ -14,6 +14,7 @@ export function chargedCost(
   charged: Msat,
   msatPerUsd: number | undefined,
 ): Cost {
+  if (charged === cost.total) return { ...cost, totalUsd: usd(charged, msatPerUsd) };
   let missing = sub(cost.total, charged);
   const strike = (part: Msat): Msat => {
     const struck = minMsat(part, missing);

@@ -62,7 +62,8 @@ function bearerText(req: IncomingMessage): string | undefined {
 function countHeader(req: IncomingMessage, name: string): number {
   let count = 0;
   for (let i = 0; i < req.rawHeaders.length; i += 2) {
-    if (req.rawHeaders[i]?.toLowerCase() === name) count += 1;
+    const given = req.rawHeaders[i];
+    if (given?.length === name.length && given.toLowerCase() === name) count += 1;
   }
   return count;
 }

@@ -39,16 +39,17 @@ export function createPaidRoute(parts: { gateway: Gateway; endpoint: Endpoint })
 
   async function sendWhole(res: ServerResponse, id: RequestId, answer: Answer, body: Body): Promise<void> {
     const receipt = await answer.receipt;
-    const headers = [...NO_STORE, ...receiptHeaders(receipt)];
+    const headers = receiptHeaders(receipt);
     if (answer.replayed) headers.push('idempotent-replayed', 'true');
     reply(res, id, answer.status, answer.contentType, body, headers);
   }
 }
 
-/** Cost headers of answers whose cost is known before their first byte. */
+/** Headers of answers whose cost is known before their first byte. */
 export function receiptHeaders(receipt: Receipt): string[] {
   const { cost, change, balance } = receipt;
   const headers = [
+    ...NO_STORE,
     'x-routstr-cost-msats',
     String(cost.total),
     'x-routstr-input-cost-msats',

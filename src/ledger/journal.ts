@@ -31,13 +31,13 @@ export interface Entry {
   /** Id of the hold, operation, account or value that this is about. */
   i: string;
   /** Account that `avail` and `held` belong to. */
-  a?: string;
+  a?: string | undefined;
   p: Postings;
   /** Added to the account's [requests, spent]. */
-  m?: readonly [number, number];
+  m?: readonly [number, number] | undefined;
   /** Fields of the account that are set; null clears one. Naming `kind` creates the account. */
-  s?: Readonly<Record<string, string | number | null>>;
-  r?: RowChanges;
+  s?: Readonly<Record<string, string | number | null>> | undefined;
+  r?: RowChanges | undefined;
 }
 export type Movement = Omit<Entry, 'n' | 't'>;
 

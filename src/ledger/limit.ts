@@ -32,6 +32,7 @@ const DAY_MS = 86_400_000;
 
 /** First day (UTC) of the period, e.g. 2026-11-23; weeks begin on Monday. Undefined for a limit that is never reset. */
 export function limitPeriod(reset: string | undefined, nowMs: number): string | undefined {
+  if (reset === undefined) return undefined;
   const day = new Date(nowMs);
   switch (reset) {
     case 'daily':

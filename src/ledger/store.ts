@@ -7,7 +7,15 @@ import type { Clock } from '../base/time.ts';
 import { type Books, type RowReader, loadBooks } from './books.ts';
 import { type Database, asExitError, openDatabase, openValue, refuse } from './database.ts';
 import { readAnchors } from './genesis.ts';
-import { type Movement, decodeEntry, decodeGroup, encodeEntry, groupsBelow, groupsFrom } from './journal.ts';
+import {
+  type Entry,
+  type Movement,
+  decodeEntry,
+  decodeGroup,
+  encodeEntry,
+  groupsBelow,
+  groupsFrom,
+} from './journal.ts';
 import type { Account, Operation } from './ledger.ts';
 import { takeLock } from './lock.ts';
 import { type Writer, createWriter, storageUnavailable } from './writer.ts';
@@ -151,7 +159,8 @@ function createStore(
     guard();
     // Read here, where a damaged row is dealt with; everything that `apply` throws is then a broken invariant.
     if (movement.a !== undefined) reading(() => books.account(movement.a as AccountId));
-    const entry = { n: books.sequence() + 1, t: clock.now(), ...movement };
+    const { k, i, a, p, m, s, r } = movement;
+    const entry: Entry = { n: books.sequence() + 1, t: clock.now(), k, i, a, p, m, s, r };
     books.apply(entry);
     const durable = writer.append(encodeEntry(entry), entry.n);
     sinceCheckpoint++;
