@@ -17,25 +17,21 @@ export const isObject = (value: unknown): value is JsonObject =>
 export const objectsIn = (value: unknown): JsonObject[] =>
   Array.isArray(value) ? value.filter(isObject) : [];
 
-/** Fields of a message or delta that are something the client gets for its money. */
-const OUTPUT_FIELDS = [
-  'content',
-  'tool_calls',
-  'function_call',
-  'reasoning_content',
-  'reasoning',
-  'reasoning_details',
-  'refusal',
-  'audio',
-  'images',
-] as const;
-
 /** Characters of output in a message or delta; 0 means that nothing was delivered. */
 export function outputCharacters(message: unknown): number {
   if (!isObject(message)) return 0;
-  let characters = 0;
-  for (const field of OUTPUT_FIELDS) characters += charactersIn(message[field]);
-  return characters;
+  // Fields that are something the client gets for its money; by name, because a loop over names takes longer.
+  return (
+    charactersIn(message['content']) +
+    charactersIn(message['tool_calls']) +
+    charactersIn(message['function_call']) +
+    charactersIn(message['reasoning_content']) +
+    charactersIn(message['reasoning']) +
+    charactersIn(message['reasoning_details']) +
+    charactersIn(message['refusal']) +
+    charactersIn(message['audio']) +
+    charactersIn(message['images'])
+  );
 }
 
 /** Nesting is bounded by the size of the answer and JSON.parse; deeper levels than this hold no text. */
