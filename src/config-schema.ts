@@ -123,6 +123,18 @@ const limits = z
   .prefault({})
   .describe('The bounds an operator may have a reason to move. All others are fixed.');
 
+const ledger = z
+  .strictObject({
+    mirror: z
+      .union([z.literal(false), z.string().min(1)], { error: 'must be a directory, or false for none' })
+      .optional()
+      .describe(
+        'Directory of the second copy of the journal, best on another disk; false for none. Default: mirror in data_dir.',
+      ),
+  })
+  .prefault({})
+  .describe('How the books are kept.');
+
 export const settingsSchema = z.strictObject({
   name: z.string().min(1).max(100).default('A Routstr node').describe('Shown to buyers.'),
   about: z.string().max(2_000).default('').describe('One or two sentences for buyers.'),
@@ -137,6 +149,7 @@ export const settingsSchema = z.strictObject({
     .min(1)
     .default('./data')
     .describe('Ledger, seed and keys. Back it up; share it with no one.'),
+  ledger,
   listen: z
     .strictObject({
       host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; 0.0.0.0 for all.'),

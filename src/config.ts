@@ -11,7 +11,7 @@ import type { Settings } from './config-schema.ts';
 import { type ConfigSecrets, modeCounts, resolveSecrets } from './config-secrets.ts';
 import { type UrlCheck, checkBaseUrl, checkMintUrl, checkPublicUrl } from './config-url.ts';
 
-/** The file's own keys, checked and normalised; `data_dir` and a `relays` path are absolute. */
+/** The file's own keys, checked and normalised; `data_dir` and the paths of `relays` and `mirror` are absolute. */
 export type Config = Settings & {
   /** The file it came from. */
   file: string;
@@ -75,8 +75,10 @@ function normalise(settings: Settings, baseDir: string, problems: Problem[], war
     ...mint,
     url: take(`mints[${i}].url`, checkMintUrl(mint.url, mint.allow_private)),
   }));
+  const { mirror } = settings.ledger;
   return {
     ...settings,
+    ledger: typeof mirror === 'string' ? { mirror: resolve(baseDir, mirror) } : settings.ledger,
     data_dir: resolve(baseDir, settings.data_dir),
     relays: typeof settings.relays === 'string' ? resolve(baseDir, settings.relays) : settings.relays,
     public_urls: unique(

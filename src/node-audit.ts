@@ -4,7 +4,7 @@ import { type Clock, systemClock } from './base/time.ts';
 import type { Config } from './config.ts';
 import type { Totals } from './ledger/ledger.ts';
 import { auditLedger, openLedger } from './ledger/level.ts';
-import { ledgerDir, readNodeSecrets } from './node-data.ts';
+import { ledgerDir, mirrorDir, readNodeSecrets } from './node-data.ts';
 import { createWallet } from './wallet/cashu.ts';
 
 export interface AuditReport extends Omit<Totals, 'drift'> {
@@ -36,7 +36,7 @@ export async function auditNode(
   options: { offline: boolean; log: Logger; clock?: Clock },
 ): Promise<AuditReport> {
   const { offline, log, clock = systemClock } = options;
-  const audit = await auditLedger({ dir: ledgerDir(config), clock, log });
+  const audit = await auditLedger({ dir: ledgerDir(config), log });
   const { drift, assets, liabilities, equity } = audit.totals;
   const report: AuditReport = {
     drift_msat: drift,
@@ -56,7 +56,7 @@ export async function auditNode(
 async function askMints(config: Config, parts: { log: Logger; clock: Clock }): Promise<MintAudit[]> {
   const { log, clock } = parts;
   const { seed } = await readNodeSecrets(config);
-  const ledger = await openLedger({ dir: ledgerDir(config), clock, log });
+  const ledger = await openLedger({ dir: ledgerDir(config), mirror: mirrorDir(config), clock, log });
   const wallet = createWallet({
     mints: config.mints.map(({ url, unit, allow_private }) => ({ url, unit, allowPrivate: allow_private })),
     seed,

@@ -15,6 +15,10 @@ import type { NodeKey } from './relay/relay.ts';
 import { createMnemonic, seedFromMnemonic } from './wallet/seed.ts';
 
 export const ledgerDir = (config: Config): string => join(config.data_dir, 'ledger');
+/** Undefined where the operator wants none. */
+export function mirrorDir({ ledger, data_dir }: Config): string | undefined {
+  return ledger.mirror === false ? undefined : (ledger.mirror ?? join(data_dir, 'mirror'));
+}
 export const seedFile = (config: Config): string => join(config.data_dir, 'seed');
 
 export interface NodeSecrets {

@@ -7,9 +7,9 @@ import { type Clock, systemClock } from './base/time.ts';
 import type { Config } from './config.ts';
 import { type Gateway, createGateway } from './gateway/gateway.ts';
 import { createHttpFace } from './http/app.ts';
-import type { Ledger, Totals } from './ledger/ledger.ts';
+import type { Ledger, LedgerHealth, Totals } from './ledger/ledger.ts';
 import { openLedger } from './ledger/level.ts';
-import { type NodeSecrets, checkSeed, ledgerDir, readNodeSecrets } from './node-data.ts';
+import { type NodeSecrets, checkSeed, ledgerDir, mirrorDir, readNodeSecrets } from './node-data.ts';
 import { describeNode, nodeInfo } from './node-facts.ts';
 import { type Shop, createShop } from './node-shop.ts';
 import { type Announcer, createAnnouncer } from './nostr/announcer.ts';
@@ -64,7 +64,7 @@ export function createNode(config: Config, options: { log: Logger; clock?: Clock
   async function start(): Promise<void> {
     const secrets = await readNodeSecrets(config);
     npub = secrets.key.npub;
-    const ledger = await openLedger({ dir: ledgerDir(config), clock, log });
+    const ledger = await openLedger({ dir: ledgerDir(config), mirror: mirrorDir(config), clock, log });
     await checkSeed(ledger, secrets).catch(async (error: unknown) => {
       await ledger.close();
       throw error;
@@ -137,7 +137,7 @@ export function createNode(config: Config, options: { log: Logger; clock?: Clock
     return {
       ready: health?.open === true && !health.poisoned && !draining,
       draining,
-      ledger: health?.poisoned ? 'poisoned' : health?.open ? 'open' : 'closed',
+      ledger: ledgerState(health),
       sequence: health?.sequence ?? 0,
       executing_operations: health?.executing ?? 0,
       blocked_operations: health?.blocked ?? 0,
@@ -201,6 +201,12 @@ export function createNode(config: Config, options: { log: Logger; clock?: Clock
     totals: () => running().ledger.totals(),
     announced: () => parts?.announcer?.report()?.accepted ?? 0,
   };
+}
+
+function ledgerState(health: LedgerHealth | undefined): string {
+  if (health?.recovering) return 'recovering';
+  if (health?.poisoned) return 'poisoned';
+  return health?.open ? 'open' : 'closed';
 }
 
 /** Resolves when no answer has been under way for a second: what is open then are connections without a request. */

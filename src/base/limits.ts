@@ -161,6 +161,20 @@ export const LIMITS = {
     ownersAsideMax: 4_096,
     /** Mints refuse requests with more inputs than about this. */
     swapInputsMax: 1_000,
+    /** Journal read again at a start: more than LevelDB keeps in the logs that a crash or a flipped bit can shorten. */
+    recheckChars: 12 * MiB,
+    /** Checkpoints remembered by number, so that a missing one is noticed; far more than the journal above spans. */
+    pointsKept: 16_384,
+    /** A start reads the newest file of the mirror only. */
+    mirrorFileBytes: 32 * MiB,
+    /** A group and one entry more; a longer record is damage. */
+    mirrorRecordBytesMax: 16 * MiB,
+    /** LevelDB needs as much as its log, 4 MiB, to open again after the disk was full. */
+    ballastBytes: 8 * MiB,
+    /** Free space beyond the ballast before a full ledger is taken up again. */
+    roomBytes: 8 * MiB,
+    /** Pause before a ledger that could not be written is looked at again. */
+    recoverRetryMs: 2_000,
   },
   outcome: {
     /** Answers of one-shot payments kept in memory for a client that lost its connection. */

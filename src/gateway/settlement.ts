@@ -40,8 +40,9 @@ export function createSettlement(parts: {
 
   async function charged(usage: Usage): Promise<Receipt> {
     const price_ = cost(usage, price);
-    const result = ledger.settle(holdId, price_.total);
+    // Forgotten first: a ledger that cannot be written now throws, and the hold must then end with its lease.
     holds.forget(holdId);
+    const result = ledger.settle(holdId, price_.total);
     if (result.outcome === 'closed') return lapsed(usage);
     await result.durable;
     return makeReceipt(requestId, model, usage, {
@@ -51,8 +52,8 @@ export function createSettlement(parts: {
   }
 
   async function freed(): Promise<Receipt> {
-    const result = ledger.release(holdId);
     holds.forget(holdId);
+    const result = ledger.release(holdId);
     if (result.outcome === 'settled') await result.durable;
     return makeReceipt(requestId, model, NO_USAGE, {
       cost: NO_COST,

@@ -29,7 +29,7 @@ export interface AuditReport {
  * Takes the same locks as a running node. Throws ExitError: 73 while a node holds the ledger, 78 for anything that
  * does not add up.
  */
-export async function auditLedger({ dir, log }: StoreOptions): Promise<AuditReport> {
+export async function auditLedger({ dir, log }: Pick<StoreOptions, 'dir' | 'log'>): Promise<AuditReport> {
   const lock = await takeLock(dir);
   let db: Database | undefined;
   try {

@@ -12,6 +12,10 @@ export type BatchOp = { type: 'put'; key: string; value: string } | { type: 'del
 /** Keys that are neither journal nor row. */
 export const GENESIS_KEY = 'meta!genesis';
 export const CHECKPOINT_KEY = 'meta!checkpoint';
+/** Present where a witness was added to a ledger that had begun without one. */
+export const WITNESSED_KEY = 'meta!witnessed';
+/** Checkpoints by running number; each is written in the batch of its checkpoint. */
+export const POINT_PREFIX = 'meta!point!';
 
 export const databasePath = (dir: string): string => join(dir, 'db');
 
@@ -78,6 +82,11 @@ export function asExitError(error: unknown): ExitError {
     error,
   );
 }
+
+/** What no waiting and no new start can cure, unlike a full disk or a device that does not answer. */
+export const isDamage = (error: unknown): boolean =>
+  (error instanceof ExitError && error.exitCode === EXIT.refused && error.cause === undefined) ||
+  /CORRUPTION|Corruption/.test(chainText(error));
 
 /** Codes and messages along the chain of causes, for matching only; never shown or logged. */
 function chainText(error: unknown): string {

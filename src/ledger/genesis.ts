@@ -24,6 +24,8 @@ export interface Genesis {
   nodeId: string;
   /** Unix seconds. */
   createdAt: number;
+  /** A witness stands beside this ledger from its beginning; absent in ledgers of older versions. */
+  witness?: true;
 }
 
 /** Makes an empty ledger in `dir`. Refuses (78) where one exists: overwriting it would delete client money. */
@@ -56,6 +58,7 @@ async function writeGenesis(
     id: hex(systemRandom(16)),
     nodeId,
     createdAt: Math.floor(clock.now() / 1000),
+    witness: true,
   };
   const text = JSON.stringify(genesis);
   const hash = sha256Hex(text);
@@ -69,8 +72,15 @@ async function writeGenesis(
   );
 }
 
+export interface Anchors {
+  genesis: Genesis;
+  /** The first record as it was written; its hash begins the chain. */
+  text: string;
+  checkpoint: Checkpoint;
+}
+
 /** Genesis and checkpoint of an open database; refuses when they do not belong together. */
-export async function readAnchors(db: Database): Promise<{ genesis: Genesis; checkpoint: Checkpoint }> {
+export async function readAnchors(db: Database): Promise<Anchors> {
   const [genesisValue, checkpointValue] = await db.getMany([GENESIS_KEY, CHECKPOINT_KEY]);
   if (genesisValue === undefined || checkpointValue === undefined)
     refuse('its first record or its checkpoint is missing');
@@ -79,5 +89,5 @@ export async function readAnchors(db: Database): Promise<{ genesis: Genesis; che
   const checkpoint = JSON.parse(openValue(CHECKPOINT_KEY, checkpointValue)) as Checkpoint;
   if (genesis.version !== 1) refuse('it was written by a newer version of this program');
   if (checkpoint.genesis !== sha256Hex(text)) refuse('its first record is that of another ledger');
-  return { genesis, checkpoint };
+  return { genesis, text, checkpoint };
 }

@@ -33,6 +33,9 @@ export function createHolds(store: Store): Holds {
     leases.set(id, clock.monotonic() + LIMITS.hold.leaseMs);
   }
 
+  // Open holds of a ledger that was closed and opened again by this process: their requests may still live.
+  for (const id of books.holds.keys()) lease(id);
+
   function refusal(account: Account | undefined, id: string, amount: number): HoldOutcome | undefined {
     if (account === undefined) return { outcome: 'unknown-account' };
     if (books.holds.has(id) || closed.has(id) || closedBefore.has(id)) return { outcome: 'duplicate' };

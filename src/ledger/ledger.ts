@@ -182,6 +182,8 @@ export interface Totals {
 export interface LedgerHealth {
   open: boolean;
   poisoned: boolean;
+  /** Poisoned by a write that failed; the ledger is opened anew as soon as that is possible. */
+  recovering: boolean;
   /** Number of the last journal entry. */
   sequence: number;
   queued: number;

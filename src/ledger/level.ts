@@ -1,11 +1,15 @@
 /** The ledger on LevelDB: opens the store, ends the holds of the process before, and hands out the verbs. */
+import { mkdir } from 'node:fs/promises';
 import { EXIT, ExitError } from '../base/error.ts';
 import { createAccounts } from './accounts.ts';
+import { asExitError } from './database.ts';
 import { createHolds } from './holds.ts';
 import type { Ledger } from './ledger.ts';
+import { type Lock, lockLedgerId, takeLock } from './lock.ts';
 import { createOperations } from './operations.ts';
 import { reportTotals } from './postings.ts';
 import { createReceive } from './receive.ts';
+import { createRecovery } from './recovery.ts';
 import { createSend } from './send.ts';
 import { type Store, type StoreOptions, openStore } from './store.ts';
 
@@ -14,36 +18,93 @@ import { type Store, type StoreOptions, openStore } from './store.ts';
  * Throws ExitError: 73 in use, 75 disk full, 78 missing or damaged.
  */
 export async function openLedger(options: StoreOptions): Promise<Ledger> {
-  const store = await openStore(options);
-  const { releaseAll, ...holds } = createHolds(store);
+  const locks: Lock[] = [await takeLock(options.dir)];
+  const unlock = async (): Promise<void> => {
+    for (const lock of locks) await lock.release();
+  };
+  try {
+    if (options.mirror !== undefined) locks.push(await lockMirror(options.mirror));
+    const store = await openStore(options);
+    try {
+      locks.push(await lockLedgerId(store.id));
+      const verbs = await begin(store);
+      return keepServing(options, store, verbs, unlock);
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  } catch (error) {
+    await unlock();
+    throw asExitError(error);
+  }
+}
+
+async function lockMirror(dir: string): Promise<Lock> {
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  return takeLock(dir);
+}
+
+type Verbs = Omit<Ledger, 'health' | 'close'>;
+
+/** Ends the holds of the process before: their requests ended with it. */
+async function begin(store: Store): Promise<Verbs> {
+  const { releaseAll, ...verbs } = createVerbs(store);
   const released = releaseAll();
   try {
     await store.flushed();
   } catch (error) {
-    await store.close();
-    throw new ExitError(
-      EXIT.storageFull,
-      'The ledger cannot be written: free some disk space and start again.',
-      error,
-    );
+    const message = 'The ledger cannot be written: free some disk space and start again.';
+    throw new ExitError(EXIT.storageFull, message, error);
   }
-  options.log.info('ledger.store.opened', { sequence: store.books.sequence(), released });
+  store.log.info('ledger.store.opened', { sequence: store.books.sequence(), released });
+  return verbs;
+}
+
+function createVerbs(store: Store): Verbs & { releaseAll: () => number } {
   return {
     ...createAccounts(store),
     ...createOperations(store),
     ...createReceive(store),
     ...createSend(store),
-    ...holds,
+    ...createHolds(store),
     totals: () => {
       store.guard();
       return reportTotals(store.books.balances);
     },
-    health: () => health(store),
-    close: store.close,
   };
 }
 
-function health(store: Store): ReturnType<Ledger['health']> {
+/** One ledger for everyone who got it, whichever store is behind it: its verbs are exchanged, it stays. */
+function keepServing(options: StoreOptions, first: Store, verbs: Verbs, unlock: () => Promise<void>): Ledger {
+  let store = first;
+  let closing: Promise<void> | undefined;
+  const recovery = createRecovery(options, first, (next) => {
+    store = next;
+    // Requests of this process live on, and so do their holds.
+    const { releaseAll: _releaseAll, ...again } = createVerbs(next);
+    Object.assign(ledger, again);
+  });
+  async function close(): Promise<void> {
+    try {
+      await recovery.stop();
+      await store.close();
+    } finally {
+      await unlock();
+    }
+  }
+  const ledger: Ledger = {
+    ...verbs,
+    health: () => ({
+      ...health(store),
+      recovering: recovery.active(),
+      open: closing === undefined && store.isOpen(),
+    }),
+    close: () => (closing ??= close()),
+  };
+  return ledger;
+}
+
+function health(store: Store): Omit<ReturnType<Ledger['health']>, 'recovering'> {
   const states = [...store.books.unfinished.values()].map(({ state }) => state);
   return {
     open: store.isOpen(),

@@ -17,8 +17,13 @@ export interface Lock {
 /** Directories open in this process; the only guard where abstract sockets do not exist. */
 const heldHere = new Set<string>();
 
-export async function takeLock(dir: string): Promise<Lock> {
-  const identity = await identityOf(dir);
+/** Throws ExitError 73 when the directory is open, here or in another process. */
+export const takeLock = async (dir: string): Promise<Lock> => hold(await identityOf(dir));
+
+/** A copy of a ledger is the same money: while one of them is open, no other may be. */
+export const lockLedgerId = (id: string): Promise<Lock> => hold(`id:${id}`);
+
+async function hold(identity: string): Promise<Lock> {
   if (heldHere.has(identity)) throw inUse();
   heldHere.add(identity);
   try {

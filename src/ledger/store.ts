@@ -5,19 +5,22 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
 import { type Books, type RowReader, loadBooks } from './books.ts';
-import { type Database, asExitError, openDatabase, openValue, refuse } from './database.ts';
-import { readAnchors } from './genesis.ts';
+import { type Database, asExitError, openDatabase, openValue } from './database.ts';
+import { layBallast } from './ballast.ts';
+import { type Anchors, readAnchors } from './genesis.ts';
+import type { Head } from './head.ts';
 import {
   type Entry,
+  type Group,
   type Movement,
   decodeEntry,
   decodeGroup,
   encodeEntry,
-  groupsBelow,
   groupsFrom,
 } from './journal.ts';
 import type { Account, Operation } from './ledger.ts';
-import { takeLock } from './lock.ts';
+import { checkRecent, pointOps } from './verify.ts';
+import { type Witness, compareHead, compareMirror, openWitness, redo } from './witness.ts';
 import { type Writer, createWriter, storageUnavailable } from './writer.ts';
 
 export interface Store {
@@ -37,6 +40,10 @@ export interface Store {
   isOpen: () => boolean;
   poisoned: () => boolean;
   queued: () => number;
+  /** Resolves with the reason if the ledger is ever poisoned. */
+  failed: Promise<unknown>;
+  /** Id in the ledger's first record; a copy has the same. */
+  id: string;
   close: () => Promise<void>;
 }
 
@@ -44,52 +51,65 @@ export interface StoreOptions {
   dir: string;
   clock: Clock;
   log: Logger;
+  /** Directory of the mirror; none is kept where this is absent. */
+  mirror?: string | undefined;
 }
 
+/** The caller holds the lock of the directory. */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  const lock = await takeLock(options.dir);
-  let db: Database | undefined;
+  let opened: Partial<Opened> = {};
   try {
-    db = await openDatabase(options.dir);
-    const { books, head } = await replay(db);
-    return createStore(options, db, books, head, lock.release);
+    const db = await openDatabase(options.dir);
+    opened = { db };
+    const anchors = await readAnchors(db);
+    const { books, head, point } = await replay(db, anchors);
+    const place = { dir: options.dir, mirror: options.mirror, log: options.log };
+    const mirrored =
+      place.mirror === undefined ? undefined : await compareMirror(db, anchors, head, place.mirror);
+    if (mirrored?.ahead) {
+      await redo(db, mirrored.ahead);
+      applyGroup(books, mirrored.ahead.group, head);
+    }
+    await compareHead(db, anchors, head, options.dir);
+    await layBallast(options.dir);
+    opened.witness = await openWitness(db, anchors, head, { ...place, tail: mirrored?.tail });
+    return createStore(options, { db, books, head, point, witness: opened.witness, id: anchors.genesis.id });
   } catch (error) {
-    await db?.close();
-    await lock.release();
+    await opened.witness?.close();
+    await opened.db?.close();
     throw asExitError(error);
   }
 }
 
-/** Rows first, then every entry after the checkpoint: the same fold as in life. */
-async function replay(db: Database): Promise<{ books: Books; head: string }> {
-  const { checkpoint } = await readAnchors(db);
-  await checkLastGroup(db, checkpoint);
-  const books = await loadBooks(db, checkpoint, rowReader(db));
-  let head = checkpoint.hash;
-  for await (const [key, value] of db.iterator(groupsFrom(checkpoint.n + 1))) {
-    const group = decodeGroup(openValue(key, value), { first: books.sequence() + 1, prev: head });
-    for (const line of group.lines) books.apply(decodeEntry(line, books.sequence() + 1));
-    head = group.hash;
-  }
-  return { books, head };
+interface Opened {
+  db: Database;
+  books: Books;
+  head: Head;
+  /** Number of the last checkpoint. */
+  point: number;
+  witness: Witness;
+  id: string;
 }
 
-/** A checkpoint that is ahead of the journal, or of another journal, explains nothing. */
-async function checkLastGroup(
+/** Rows first, then every entry after the checkpoint: the same fold as in life. */
+async function replay(
   db: Database,
-  checkpoint: { n: number; hash: string; genesis: string },
-): Promise<void> {
-  let last = { n: 0, hash: checkpoint.genesis };
-  for await (const [key, value] of db.iterator({
-    ...groupsBelow(checkpoint.n + 1),
-    reverse: true,
-    limit: 1,
-  })) {
-    const group = decodeGroup(openValue(key, value), { first: Number(key.slice(2)) });
-    last = { n: group.last, hash: group.hash };
+  { checkpoint }: Anchors,
+): Promise<Pick<Opened, 'books' | 'head' | 'point'>> {
+  const point = await checkRecent(db, checkpoint);
+  const books = await loadBooks(db, checkpoint, rowReader(db));
+  const head = { n: checkpoint.n, hash: checkpoint.hash };
+  for await (const [key, value] of db.iterator(groupsFrom(checkpoint.n + 1))) {
+    const group = decodeGroup(openValue(key, value), { first: head.n + 1, prev: head.hash });
+    applyGroup(books, group, head);
   }
-  if (last.n !== checkpoint.n || last.hash !== checkpoint.hash)
-    refuse(`its checkpoint at entry ${checkpoint.n} does not belong to its journal`);
+  return { books, head, point };
+}
+
+function applyGroup(books: Books, group: Group, head: Head): void {
+  for (const line of group.lines) books.apply(decodeEntry(line, books.sequence() + 1));
+  head.n = group.last;
+  head.hash = group.hash;
 }
 
 export function rowReader(db: Database): RowReader {
@@ -101,28 +121,31 @@ export function rowReader(db: Database): RowReader {
   };
 }
 
-function createStore(
-  { clock, log }: StoreOptions,
-  db: Database,
-  books: Books,
-  head: string,
-  unlock: () => Promise<void>,
-): Store {
+function createStore({ clock, log }: StoreOptions, { db, books, head, point, witness, id }: Opened): Store {
   const stop = new AbortController();
   let closing: Promise<void> | undefined;
   let sinceCheckpoint = 0;
   let resting = false;
+  let fail: (error: unknown) => void = () => undefined;
+  const failed = new Promise<unknown>((resolve) => {
+    fail = resolve;
+  });
 
   const writer: Writer = createWriter({
     db,
+    witness,
     head,
     log,
     checkpoint: (hash) => {
       sinceCheckpoint = 0;
-      return books.checkpoint(hash);
+      const n = books.sequence();
+      return [...books.checkpoint(hash), ...pointOps(++point, { n, hash })];
     },
     onCheckpoint: () => books.stored(),
-    onPoison: () => stop.abort(),
+    onPoison: (error) => {
+      stop.abort();
+      fail(error);
+    },
   });
 
   function guard(): void {
@@ -175,12 +198,9 @@ function createStore(
 
   async function close(): Promise<void> {
     stop.abort();
-    try {
-      await writer.finish();
-      await db.close();
-    } finally {
-      await unlock();
-    }
+    await writer.finish();
+    await witness.close();
+    await db.close();
   }
 
   return {
@@ -199,6 +219,8 @@ function createStore(
     isOpen: () => closing === undefined,
     poisoned: writer.poisoned,
     queued: writer.queued,
+    failed,
+    id,
     close: () => (closing ??= close()),
   };
 }

@@ -3,7 +3,10 @@ import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import { type Logger, errorKind } from '../base/log.ts';
 import { type BatchOp, type Database, sealValue } from './database.ts';
+import { both } from './files.ts';
+import type { Head } from './head.ts';
 import { encodeGroup, groupKey } from './journal.ts';
+import type { Witness } from './witness.ts';
 
 export interface Writer {
   /** Queues one entry; resolves when it is on disk. Everyone in a group shares one promise. */
@@ -31,14 +34,15 @@ interface Pending {
 
 export function createWriter(options: {
   db: Pick<Database, 'batch' | 'put'>;
-  /** Hash of the last group on disk. */
-  head: string;
+  witness: Pick<Witness, 'copy' | 'note'>;
+  /** The last group on disk. */
+  head: Head;
   checkpoint: (hash: string) => BatchOp[];
   onCheckpoint: () => void;
-  onPoison: () => void;
+  onPoison: (error: unknown) => void;
   log: Logger;
 }): Writer {
-  const { db, log } = options;
+  const { db, witness, log } = options;
   const waiting: Pending[] = [];
   let head = options.head;
   let inFlight: Pending | undefined;
@@ -54,28 +58,36 @@ export function createWriter(options: {
     for (const group of inFlight ? [inFlight, ...waiting] : waiting) group.reject(storageUnavailable());
     waiting.length = 0;
     inFlight = undefined;
-    options.onPoison();
+    options.onPoison(error);
   }
 
-  async function write(group: Pending | undefined, withCheckpoint: boolean): Promise<void> {
-    const encoded = group && encodeGroup(group.first, head, group.lines);
-    const key = group && groupKey(group.first);
-    if (encoded && key !== undefined && !withCheckpoint) {
-      await db.put(key, sealValue(key, encoded.text), { sync: true });
-    } else {
-      // The rows are the fold up to the last entry of this very group: one batch keeps that true on disk.
-      const ops = options.checkpoint(encoded?.hash ?? head);
-      if (encoded && key !== undefined) ops.push({ type: 'put', key, value: sealValue(key, encoded.text) });
-      // The chained form costs a tenth of the array form, and the loop stands still meanwhile.
-      const batch = db.batch();
-      for (const op of ops) {
-        if (op.type === 'put') batch.put(op.key, op.value);
-        else batch.del(op.key);
-      }
-      await batch.write({ sync: true });
-      options.onCheckpoint();
+  /** The batch of a checkpoint: rows are the fold up to the last entry of this very group, on disk as in memory. */
+  async function putCheckpoint(
+    hash: string,
+    group: { key: string; value: string } | undefined,
+  ): Promise<void> {
+    const ops = options.checkpoint(hash);
+    // The chained form costs a tenth of the array form, and the loop stands still meanwhile.
+    const batch = db.batch();
+    for (const op of ops) {
+      if (op.type === 'put') batch.put(op.key, op.value);
+      else batch.del(op.key);
     }
-    if (encoded) head = encoded.hash;
+    if (group) batch.put(group.key, group.value);
+    await batch.write({ sync: true });
+    options.onCheckpoint();
+  }
+
+  async function write(pending: Pending | undefined, withCheckpoint: boolean): Promise<void> {
+    if (pending === undefined) return putCheckpoint(head.hash, undefined);
+    const { text, hash } = encodeGroup(pending.first, head.hash, pending.lines);
+    const next = { n: pending.first + pending.lines.length - 1, hash };
+    const key = groupKey(pending.first);
+    const value = sealValue(key, text);
+    const stored = withCheckpoint ? putCheckpoint(hash, { key, value }) : db.put(key, value, { sync: true });
+    await both(stored, witness.copy?.(text, next));
+    await witness.note(next);
+    head = next;
   }
 
   async function run(): Promise<void> {
