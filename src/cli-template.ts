@@ -12,6 +12,7 @@ public_urls: []
 # public_urls: [https://ai.example.com]
 
 data_dir: ./data # ledger, seed and keys: back it up
+# ledger: { mirror: /mnt/other-disk/mirror } # second copy of the journal; default: ./data/mirror, false for none
 listen: { host: 127.0.0.1, port: 8000 }
 identity: { nsec: 'file:./data/nsec' } # made by init
 relays: ./relays.json

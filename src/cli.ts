@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { EXIT, ExitError, NodeError } from './base/error.ts';
 import { errorKind } from './base/log.ts';
 import { addAnnounceCommands } from './cli-announce.ts';
+import { addBackupCommands } from './cli-backup.ts';
 import { addBuyerCommands } from './cli-buyer.ts';
 import { addConfigCommands } from './cli-config.ts';
 import { addInitCommand } from './cli-init.ts';
@@ -54,6 +55,7 @@ function createProgram(context: CommandContext): Command {
   addNodeCommands(program, context);
   addAnnounceCommands(program, context);
   addConfigCommands(program, context);
+  addBackupCommands(program, context);
   addBuyerCommands(program, context);
   return program;
 }

@@ -34,7 +34,7 @@ export async function auditLedger({ dir, log }: Pick<StoreOptions, 'dir' | 'log'
   let db: Database | undefined;
   try {
     db = await openDatabase(dir);
-    const report = await audit(db);
+    const report = await auditDatabase(db);
     log.info('ledger.audit.done', { entries: report.entries, drift: report.totals.drift });
     return report;
   } catch (error) {
@@ -45,7 +45,8 @@ export async function auditLedger({ dir, log }: Pick<StoreOptions, 'dir' | 'log'
   }
 }
 
-async function audit(db: Database): Promise<AuditReport> {
+/** Of a database that is open already. */
+export async function auditDatabase(db: Database): Promise<AuditReport> {
   const { checkpoint } = await readAnchors(db);
   const fold = createFold();
   let head = checkpoint.genesis;

@@ -45,7 +45,10 @@ export async function openHead(dir: string, genesis: string, head: Head): Promis
     file = await createSynced(headPath(dir), twoSlots({ genesis, turn, ...head }));
   } else {
     file = await open(headPath(dir), SYNCED);
-    await writeSlot(file, { genesis, turn, ...head });
+    await writeSlot(file, { genesis, turn, ...head }).catch(async (error: unknown) => {
+      await file.close();
+      throw error;
+    });
   }
   return {
     write: ({ n, hash }) => writeSlot(file, { genesis, turn: ++turn, n, hash }),

@@ -3,7 +3,7 @@ import { sha256Hex } from '../base/id.ts';
 import type { Logger } from '../base/log.ts';
 import { type Database, WITNESSED_KEY, openValue, refuse, sealValue } from './database.ts';
 import type { Anchors } from './genesis.ts';
-import { type Head, openHead, readHead } from './head.ts';
+import { type Head, type HeadFile, openHead, readHead } from './head.ts';
 import { type Group, decodeGroup, groupKey, groupsFrom } from './journal.ts';
 import { type Mirror, type MirrorTail, findTail, openMirror } from './mirror.ts';
 import { groupEnding } from './verify.ts';
@@ -71,6 +71,7 @@ export async function openWitness(
   { dir, mirror: mirrorDir, log, tail }: Place & { tail: MirrorTail | undefined },
 ): Promise<Witness> {
   let mirror: Mirror | undefined;
+  let file: HeadFile | undefined;
   try {
     if (mirrorDir !== undefined && tail !== undefined) {
       const opened = await openMirror(mirrorDir, anchors.text, tail);
@@ -79,12 +80,13 @@ export async function openWitness(
       if (entries > 0) refuse(`journal entries after ${head.n - entries} cannot be copied into the mirror`);
       if (head.n > tail.n) log.info('ledger.mirror.caught_up', { from: tail.n, to: head.n });
     }
-    const file = await openHead(dir, sha256Hex(anchors.text), head);
+    file = await openHead(dir, sha256Hex(anchors.text), head);
     if (anchors.genesis.witness !== true && (await db.get(WITNESSED_KEY)) === undefined)
       await db.put(WITNESSED_KEY, sealValue(WITNESSED_KEY, '1'), { sync: true });
     return createWitness(mirror, file);
   } catch (error) {
     await mirror?.close();
+    await file?.close();
     throw error;
   }
 }
@@ -105,10 +107,7 @@ async function catchUp(db: Database, mirror: Mirror, from: Head): Promise<number
  * Without a mirror each group waits for HEAD. With one, database and mirror both have the group already, so HEAD may
  * follow while the next group is written: it matters only once both of them are rolled back.
  */
-function createWitness(
-  mirror: Mirror | undefined,
-  file: { write: (head: Head) => Promise<void>; close: () => Promise<void> },
-): Witness {
+function createWitness(mirror: Mirror | undefined, file: HeadFile): Witness {
   let trailing: Promise<void> = Promise.resolve();
   return {
     copy: mirror && ((text, head) => mirror.append(text, head)),

@@ -26,12 +26,13 @@ test('no token, key, prompt or completion is ever logged, and no bearer money or
   const seed = (await readFile(join(world.config.data_dir, 'seed'), 'utf8')).trim();
 
   const secrets = { prompt, key, nsec, seed, token, once, topup, change, refund };
-  const files = await readdir(join(world.config.data_dir, 'ledger'), {
-    recursive: true,
-    withFileTypes: true,
-  });
+  const files = await readdir(world.config.data_dir, { recursive: true, withFileTypes: true });
   const disk: Buffer[] = [];
-  for (const file of files) if (file.isFile()) disk.push(await readFile(join(file.parentPath, file.name)));
+  // The whole data directory, but for the two files that are these secrets.
+  const searched = files.filter((file) => file.isFile() && file.name !== 'nsec' && file.name !== 'seed');
+  expect(searched.map((file) => file.name)).toEqual(expect.arrayContaining(['HEAD', 'CURRENT']));
+  expect(searched.some((file) => file.name.endsWith('.journal'))).toBe(true);
+  for (const file of searched) disk.push(await readFile(join(file.parentPath, file.name)));
   const log = world.logged();
   await world.close();
 

@@ -39,20 +39,22 @@ export function fakeClock(): FakeClock {
 
 export interface Place {
   dir: string;
+  mirror: string | undefined;
   clock: FakeClock;
   open: () => Promise<Ledger>;
   audit: () => Promise<AuditReport>;
 }
 
 /** An initialised ledger directory that vanishes with the test. */
-export async function newPlace(): Promise<Place> {
-  const root = await mkdtemp(join(tmpdir(), 'ledger-'));
+export async function newPlace({ mirrored = false, under = tmpdir() } = {}): Promise<Place> {
+  const root = await mkdtemp(join(under, 'ledger-'));
   onTestFinished(() => rm(root, { recursive: true, force: true }));
   const dir = join(root, 'ledger');
+  const mirror = mirrored ? join(root, 'mirror') : undefined;
   const clock = fakeClock();
-  const options = { dir, clock, log: silentLogger };
+  const options = { dir, mirror, clock, log: silentLogger };
   await initLedger({ dir, clock, nodeId: 'npub-of-this-node' });
-  return { dir, clock, open: () => openLedger(options), audit: () => auditLedger(options) };
+  return { dir, mirror, clock, open: () => openLedger(options), audit: () => auditLedger(options) };
 }
 
 /** An open ledger that is closed with the test. */
