@@ -133,7 +133,7 @@ test.each([true, false])(
   'a full disk, filled and freed (mirror: %s)',
   async (mirrored) => {
     const disk = await smallDisk();
-    if (typeof disk !== 'string') return console.log(`skipped: ${disk.reason}`);
+    if (typeof disk !== 'string') return void process.stdout.write(`skipped: ${disk.reason}\n`);
     const place = await newPlace({ mirrored, under: disk });
     const { ledger, goOn } = await openPausing(place);
     const { account } = await deposit(ledger, 'before');
@@ -165,7 +165,7 @@ test.each([true, false])(
 
 test('a start on a full disk ends with exit code 75 and changes nothing', async () => {
   const disk = await smallDisk();
-  if (typeof disk !== 'string') return console.log(`skipped: ${disk.reason}`);
+  if (typeof disk !== 'string') return void process.stdout.write(`skipped: ${disk.reason}\n`);
   const place = await newPlace({ under: disk });
   await writeFile(join(disk, 'other'), Buffer.alloc(23 * 2 ** 20));
   await expect(place.open()).rejects.toMatchObject({ exitCode: EXIT.storageFull });
@@ -193,7 +193,7 @@ test('a device that fails a sync: what was acknowledged is there afterwards', as
     once(child, 'spawn').then(() => false),
     once(child, 'error').then(() => true),
   ]);
-  if (failed) return console.log('skipped: there is no strace');
+  if (failed) return void process.stdout.write('skipped: there is no strace\n');
   onTestFinished(() => void child.kill('SIGKILL'));
   child.stdin.write(`${place.dir}\n`);
   const credits = new Map<number, number>();
