@@ -5,6 +5,7 @@ import type { Config } from './config.ts';
 import { type RateSource, createRateSource } from './pricing/rate.ts';
 import { type Catalogue, createCatalogue } from './upstream/catalogue.ts';
 import { createOpenAiUpstream } from './upstream/openai.ts';
+import type { Upstream } from './upstream/upstream.ts';
 
 export interface Shop {
   catalogue: Catalogue;
@@ -14,8 +15,11 @@ export interface Shop {
   close: () => Promise<void>;
 }
 
-export function createShop(config: Config, parts: { clock: Clock; log: Logger }): Shop {
-  const { clock, log } = parts;
+export function createShop(
+  config: Config,
+  parts: { clock: Clock; log: Logger; around?: (upstream: Upstream) => Upstream },
+): Shop {
+  const { clock, log, around = (upstream) => upstream } = parts;
   const rate = createRateSource({ btcUsd: config.pricing.btc_usd, clock, log });
   const upstreams = config.upstreams.map((upstreamConfig) => {
     const apiKey = config.secrets.upstreamKeys.get(upstreamConfig.id);
@@ -30,7 +34,7 @@ export function createShop(config: Config, parts: { clock: Clock; log: Logger })
         idleMs: config.limits.idle_seconds * 1000,
       },
     });
-    return { upstream, config: upstreamConfig };
+    return { upstream: around(upstream), config: upstreamConfig };
   });
   const catalogue = createCatalogue({ upstreams, pricing: config.pricing, rate, clock, log });
   return {

@@ -47,8 +47,17 @@ interface Parts {
   announcer: Announcer | undefined;
 }
 
-export function createNode(config: Config, options: { log: Logger; clock?: Clock }): RunningNode {
-  const { log, clock = systemClock } = options;
+/** Decorates a port as it is built. Only tests pass one, to fail or to die before and after any of its calls. */
+export type Around = <Port extends object>(
+  name: 'ledger' | 'wallet' | 'upstream' | 'gateway',
+  port: Port,
+) => Port;
+
+export function createNode(
+  config: Config,
+  options: { log: Logger; clock?: Clock; around?: Around },
+): RunningNode {
+  const { log, clock = systemClock, around = (_name, port) => port } = options;
   let parts: Parts | undefined;
   let url = '';
   let npub = '';
@@ -64,31 +73,21 @@ export function createNode(config: Config, options: { log: Logger; clock?: Clock
   async function start(): Promise<void> {
     const secrets = await readNodeSecrets(config);
     npub = secrets.key.npub;
-    const ledger = await openLedger({ dir: ledgerDir(config), mirror: mirrorDir(config), clock, log });
+    const ledger = around(
+      'ledger',
+      await openLedger({ dir: ledgerDir(config), mirror: mirrorDir(config), clock, log }),
+    );
     await checkSeed(ledger, secrets).catch(async (error: unknown) => {
       await ledger.close();
       throw error;
     });
-    const wallet = createWallet({
-      mints: config.mints.map(({ url, unit, allow_private }) => ({ url, unit, allowPrivate: allow_private })),
-      seed: secrets.seed,
-      memory: {
-        get: (key) => ledger.getValue(key),
-        put: (key, value) => ledger.putValue(key, value).durable,
-      },
-      clock,
-      log,
-    });
-    const shop = createShop(config, { clock, log });
-    const gateway = createGateway({
-      ledger,
-      wallet,
-      catalogue: shop.catalogue,
-      rate: shop.rate,
-      secrets,
-      clock,
-      log,
-    });
+    const wallet = around('wallet', walletOf(config, secrets, ledger, { clock, log }));
+    const shop = createShop(config, { clock, log, around: (upstream) => around('upstream', upstream) });
+    const { catalogue, rate } = shop;
+    const gateway = around(
+      'gateway',
+      createGateway({ ledger, wallet, catalogue, rate, secrets, clock, log }),
+    );
     const relays = createRelaySet({ relays: config.relayList, key: secrets.key, clock, log });
     const server = createHttpFace({
       gateway,
@@ -215,6 +214,24 @@ async function quiet(gateway: Gateway, clock: Clock, signal: AbortSignal): Promi
     await clock.sleep(250, signal);
     still = gateway.active() === 0 ? still + 1 : 0;
   }
+}
+
+function walletOf(
+  config: Config,
+  { seed }: NodeSecrets,
+  ledger: Ledger,
+  { clock, log }: { clock: Clock; log: Logger },
+): Wallet {
+  return createWallet({
+    mints: config.mints.map(({ url, unit, allow_private }) => ({ url, unit, allowPrivate: allow_private })),
+    seed,
+    memory: {
+      get: (key) => ledger.getValue(key),
+      put: (key, value) => ledger.putValue(key, value).durable,
+    },
+    clock,
+    log,
+  });
 }
 
 async function listen(server: Server, config: Config): Promise<string> {

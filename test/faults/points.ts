@@ -1,0 +1,105 @@
+/**
+ * Fault points around the ports of a node: `ledger.hold.before`, `wallet.swap.after`, `upstream.chunk.after` …
+ * The node itself knows nothing of them; whoever builds it for a test hands its ports through here.
+ */
+
+/** Called at every point. It may throw, end the process or do nothing. */
+export type Point = (name: string) => void;
+
+/** Calls that move money or tell somebody about it. Reading is not worth dying at. */
+export const POINTS = {
+  ledger: [
+    'hold',
+    'settle',
+    'release',
+    'openReceive',
+    'replanReceive',
+    'completeReceive',
+    'failOperation',
+    'openSend',
+    'completeSend',
+    'sweepDust',
+    'putValue',
+  ],
+  wallet: ['planReceive', 'swap', 'activeKeyset', 'encodeToken'],
+  upstream: ['complete'],
+  gateway: ['serve', 'create', 'topUp', 'refund', 'claimChange', 'changeOf', 'info'],
+} as const;
+
+/** `durable`: the entry is on disk, and whoever waits for it does not know yet. */
+const PHASES = ['before', 'after', 'durable'] as const;
+
+export const pointNames = (): string[] => [
+  ...Object.entries(POINTS).flatMap(([port, calls]) =>
+    calls.flatMap((call) =>
+      PHASES.filter((phase) => phase !== 'durable' || port === 'ledger').map(
+        (phase) => `${port}.${call}.${phase}`,
+      ),
+    ),
+  ),
+  'upstream.chunk.after',
+  'gateway.receipt.after',
+];
+
+type Call = (...args: unknown[]) => unknown;
+type Fields = Record<string, unknown>;
+const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
+
+/** The same port with points before and after each of its calls; objects inside it are treated alike. */
+export function withPoints<Port extends object>(name: keyof typeof POINTS, port: Port, point: Point): Port {
+  const wrapped: Fields = {};
+  for (const [key, value] of Object.entries(port)) {
+    if (typeof value === 'function')
+      wrapped[key] = (POINTS[name] as readonly string[]).includes(key)
+        ? around(`${name}.${key}`, value as Call, point)
+        : value;
+    else wrapped[key] = key === 'accounts' ? withPoints(name, value as object, point) : value;
+  }
+  return wrapped as Port;
+}
+
+function around(name: string, call: Call, point: Point): Call {
+  return (...args) => {
+    point(`${name}.before`);
+    const result = call(...args);
+    if (result instanceof Promise)
+      return result.then((value: unknown) => {
+        point(`${name}.after`);
+        return watched(name, value, point);
+      });
+    point(`${name}.after`);
+    if (!isFields(result) || !(result['durable'] instanceof Promise)) return result;
+    const durable = result['durable'].then(() => point(`${name}.durable`));
+    durable.catch(() => undefined); // As for the original: not everyone waits for it.
+    return { ...result, durable };
+  };
+}
+
+/** Answers live on after their call: their chunks and their receipt are points as well. */
+function watched(name: string, answer: unknown, point: Point): unknown {
+  if (name === 'upstream.complete' && isFields(answer)) {
+    const chunks = answer['chunks'] as AsyncIterable<unknown>;
+    return { ...answer, chunks: eachWithPoint(chunks, point) };
+  }
+  if (name === 'gateway.serve' && isFields(answer))
+    void (answer['receipt'] as Promise<unknown>).then(
+      () => point('gateway.receipt.after'),
+      () => undefined,
+    );
+  return answer;
+}
+
+function eachWithPoint(chunks: AsyncIterable<unknown>, point: Point): AsyncIterable<unknown> {
+  return {
+    [Symbol.asyncIterator]: () => {
+      const source = chunks[Symbol.asyncIterator]();
+      return {
+        next: async () => {
+          const part = await source.next();
+          if (part.done !== true) point('upstream.chunk.after');
+          return part;
+        },
+      };
+    },
+  };
+}

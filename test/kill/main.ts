@@ -1,0 +1,148 @@
+/**
+ * Kill loop: `npm run kill-loop -- --kills 100 [--seconds 90] [--seed 7] [--shoppers 8]`.
+ * The built node is killed with SIGKILL under load, at random moments and at named points, and started again on the
+ * same data; buyers repeat what was not answered and compare what they were told. Exit 0 only if nothing is wrong.
+ */
+import { parseArgs } from 'node:util';
+import { pointNames } from '../faults/points.ts';
+import { seeded } from '../base/random.ts';
+import { createShopper } from '../shop/shopper.ts';
+import { createVerdict } from '../shop/verdict.ts';
+import { createHttpTill } from './http-till.ts';
+import { type NodeProcess, command, requireBinary, startNode } from './node-process.ts';
+import { type Audit, strandedSats } from './reckoning.ts';
+import { MODEL, createKillWorld } from './world.ts';
+
+const { values } = parseArgs({
+  options: {
+    kills: { type: 'string', default: '100' },
+    seconds: { type: 'string', default: '86400' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    shoppers: { type: 'string', default: '8' },
+  },
+});
+const seed = Number(values.seed);
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+requireBinary();
+const random = seeded(seed);
+const between = (from: number, to: number): number => from + random() * (to - from);
+const world = await createKillWorld(random);
+const till = createHttpTill(world.url, MODEL);
+const verdict = createVerdict();
+const recoveries: number[] = [];
+const wait = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+const until = performance.now() + Number(values.seconds) * 1000;
+const points = pointNames();
+
+let kills = 0;
+let up = false;
+let over = false;
+let node: NodeProcess | undefined;
+let drift = 0;
+
+/** False when the process ended before it was ready. */
+async function ready(process: NodeProcess): Promise<boolean> {
+  while (!process.isGone()) {
+    if (await till.ready()) {
+      recoveries.push(performance.now() - process.startedAt);
+      up = true;
+      return true;
+    }
+    if (performance.now() - process.startedAt > 30_000)
+      throw new Error(`the node did not start: ${process.said()}`);
+    await wait(5);
+  }
+  return false;
+}
+
+async function oneKill(): Promise<string> {
+  const dice = random();
+  const fault = dice < 0.25 ? points[Math.floor(random() * points.length)] : undefined;
+  const occurrence = 1 + Math.floor(random() * random() * 40);
+  node = startNode(world.file, fault && `${fault}:${occurrence}`);
+  const running = node;
+  if (dice > 0.85) {
+    // Recovery itself is killed.
+    await wait(between(5, 700));
+    up = false;
+    await running.kill('SIGKILL');
+    return 'starting';
+  }
+  const started = await ready(running);
+  if (started) await Promise.race([running.gone, wait(between(5, 2_000))]);
+  up = false;
+  const itself = running.isGone();
+  await running.kill('SIGKILL');
+  if (/"crash"|invariant/.test(running.said())) verdict.found('lost', `the node crashed: ${running.said()}`);
+  return fault === undefined ? 'random' : itself ? fault : 'random, with points';
+}
+
+async function audited(...words: string[]): Promise<Audit> {
+  const audit = JSON.parse(await command(world.file, 'audit', '--json', ...words)) as Audit;
+  drift = Math.max(drift, Math.abs(audit.drift_msat));
+  return audit;
+}
+
+const shoppers = Array.from({ length: Number(values.shoppers) }, (_, i) =>
+  createShopper({
+    name: `s${i}`,
+    till,
+    purse: world.purse,
+    verdict,
+    random,
+    refundFeeMost: 0,
+    pauses: {
+      again: async (tries, lost) => {
+        if (lost) while (!up) await wait(5);
+        await wait(Math.min(5 * (tries + 1), 100));
+      },
+    },
+  }),
+);
+
+const percentile = (share: number): number =>
+  Math.round([...recoveries].sort((a, b) => a - b)[Math.ceil(recoveries.length * share) - 1] ?? 0);
+
+let stranded = NaN;
+const hits = new Map<string, number>();
+try {
+  say(`seed=${seed} node=${process.version}`);
+  await command(world.file, 'init', '--yes');
+  const shopping = Promise.all(shoppers.map((shopper) => shopper.run(() => over)));
+  shopping.catch(() => undefined);
+  while (kills < Number(values.kills) && performance.now() < until) {
+    const how = await oneKill();
+    hits.set(how, (hits.get(how) ?? 0) + 1);
+    kills += 1;
+    if (kills % 10 === 0) await audited('--offline');
+    if (kills % 50 === 0)
+      say(`${kills} kills, ${verdict.asked} requests, ${verdict.findings.length} findings`);
+  }
+  over = true;
+  node = startNode(world.file);
+  await ready(node);
+  await shopping;
+  await node.kill('SIGTERM');
+  const audit = await audited();
+  const open = audit.unfinished_operations + audit.blocked_operations + audit.open_holds;
+  for (let i = 0; i < open; i++)
+    verdict.found('unresolved', 'an operation or hold is open after the last start');
+  if (audit.mints?.some(({ spent, pending }) => spent + pending > 0))
+    verdict.found('lost', 'a proof of the node is spent');
+  stranded = await strandedSats({ mint: world.mint, owned: world.owned(), audit, verdict });
+} finally {
+  if (node && !node.isGone()) await node.kill('SIGKILL');
+  await till.close();
+  await world.close();
+}
+
+const named = [...hits].filter(([how]) => how.includes('.'));
+say(`killed at ${named.length} named points, ${named.reduce((sum, [, count]) => sum + count, 0)} times`);
+for (const finding of verdict.findings) say(finding);
+const { asked, acked, lost, duplicated, unresolved } = verdict;
+say(
+  `kills=${kills} requests=${asked} acked=${acked} lost=${lost} duplicated=${duplicated} drift_msat=${drift} ` +
+    `stranded_sat=${stranded} unresolved=${unresolved} recovery_p50=${percentile(0.5)} recovery_max=${percentile(1)}`,
+);
+process.exit(lost + duplicated + unresolved === 0 && drift === 0 && stranded === 0 ? 0 : 1);
