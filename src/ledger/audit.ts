@@ -3,12 +3,12 @@ import { EXIT, ExitError } from '../base/error.ts';
 import { type Msat, type Unit, unitToMsat } from '../base/money.ts';
 import { type AuditFold, createFold } from './audit-fold.ts';
 import type { Checkpoint } from './books.ts';
-import { type Database, asExitError, openDatabase, openValue } from './database.ts';
+import { type Database, asExitError, openValue } from './database.ts';
 import { readAnchors } from './genesis.ts';
 import { decodeEntry, decodeGroup, groupsFrom } from './journal.ts';
 import type { Totals } from './ledger.ts';
-import { takeLock } from './lock.ts';
 import { reportTotals } from './postings.ts';
+import { onDisk } from './storage.ts';
 import { type StoreOptions, rowReader } from './store.ts';
 
 export interface AuditReport {
@@ -29,11 +29,15 @@ export interface AuditReport {
  * Takes the same locks as a running node. Throws ExitError: 73 while a node holds the ledger, 78 for anything that
  * does not add up.
  */
-export async function auditLedger({ dir, log }: Pick<StoreOptions, 'dir' | 'log'>): Promise<AuditReport> {
-  const lock = await takeLock(dir);
+export async function auditLedger({
+  dir,
+  log,
+  storage = onDisk,
+}: Pick<StoreOptions, 'dir' | 'log' | 'storage'>): Promise<AuditReport> {
+  const lock = await storage.takeLock(dir);
   let db: Database | undefined;
   try {
-    db = await openDatabase(dir);
+    db = await storage.openDatabase(dir);
     const report = await auditDatabase(db);
     log.info('ledger.audit.done', { entries: report.entries, drift: report.totals.drift });
     return report;

@@ -5,12 +5,13 @@ import { createAccounts } from './accounts.ts';
 import { asExitError } from './database.ts';
 import { createHolds } from './holds.ts';
 import type { Ledger } from './ledger.ts';
-import { type Lock, lockLedgerId, takeLock } from './lock.ts';
+import { type Lock, takeLock } from './lock.ts';
 import { createOperations } from './operations.ts';
 import { reportTotals } from './postings.ts';
 import { createReceive } from './receive.ts';
 import { createRecovery } from './recovery.ts';
 import { createSend } from './send.ts';
+import { onDisk } from './storage.ts';
 import { type Store, type StoreOptions, openStore } from './store.ts';
 
 /**
@@ -18,15 +19,16 @@ import { type Store, type StoreOptions, openStore } from './store.ts';
  * Throws ExitError: 73 in use, 75 disk full, 78 missing or damaged.
  */
 export async function openLedger(options: StoreOptions): Promise<Ledger> {
-  const locks: Lock[] = [await takeLock(options.dir)];
+  const { dir, mirror, storage = onDisk } = options;
+  const locks: Lock[] = [await storage.takeLock(dir)];
   const unlock = async (): Promise<void> => {
     for (const lock of locks) await lock.release();
   };
   try {
-    if (options.mirror !== undefined) locks.push(await lockMirror(options.mirror));
+    if (mirror !== undefined) locks.push(await lockMirror(mirror));
     const store = await openStore(options);
     try {
-      locks.push(await lockLedgerId(store.id));
+      locks.push(await storage.lockLedgerId(store.id));
       const verbs = await begin(store);
       return keepServing(options, store, verbs, unlock);
     } catch (error) {

@@ -1,9 +1,8 @@
 /** Recovery: after a write that failed, the ledger is closed, opened again from disk, and served from there. */
-import { existsSync } from 'node:fs';
 import { LIMITS } from '../base/limits.ts';
 import { errorKind } from '../base/log.ts';
-import { dropBallast, hasRoom } from './ballast.ts';
-import { databasePath, isDamage } from './database.ts';
+import { isDamage } from './database.ts';
+import { onDisk } from './storage.ts';
 import { type Store, type StoreOptions, openStore } from './store.ts';
 
 export interface Recovery {
@@ -18,7 +17,7 @@ export interface Recovery {
  * The lock of the directory stays taken meanwhile.
  */
 export function createRecovery(options: StoreOptions, first: Store, adopt: (store: Store) => void): Recovery {
-  const { dir, mirror, clock, log } = options;
+  const { dir, mirror, clock, log, storage = onDisk } = options;
   const stopped = new AbortController();
   const { signal } = stopped;
   const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
@@ -28,11 +27,7 @@ export function createRecovery(options: StoreOptions, first: Store, adopt: (stor
   /** A new store, or undefined when the attempt may be repeated. Throws when there is no point in that. */
   async function attempt(): Promise<Store | undefined> {
     try {
-      const places = mirror === undefined ? [dir] : [dir, mirror];
-      const room = await Promise.all(places.map(hasRoom));
-      // A volume that is not mounted comes back; it is not a ledger that was lost.
-      if (room.includes(false) || !existsSync(databasePath(dir))) return undefined;
-      return await openStore(options);
+      return (await storage.canOpen(dir, mirror)) ? await openStore(options) : undefined;
     } catch (error) {
       if (isDamage(error)) throw error;
       log.warn('ledger.recovery.postponed', { kind: errorKind(error) });
@@ -45,7 +40,7 @@ export function createRecovery(options: StoreOptions, first: Store, adopt: (stor
     active = true;
     try {
       await broken.close();
-      await dropBallast(dir);
+      await storage.makeRoom(dir);
       for (let tries = 1; !signal.aborted; tries++) {
         const store = await attempt();
         if (store !== undefined) {

@@ -5,8 +5,7 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
 import { type Books, type RowReader, loadBooks } from './books.ts';
-import { type Database, asExitError, openDatabase, openValue } from './database.ts';
-import { layBallast } from './ballast.ts';
+import { type Database, asExitError, openValue } from './database.ts';
 import { type Anchors, readAnchors } from './genesis.ts';
 import type { Head } from './head.ts';
 import {
@@ -19,8 +18,9 @@ import {
   groupsFrom,
 } from './journal.ts';
 import type { Account, Operation } from './ledger.ts';
+import { type Storage, onDisk } from './storage.ts';
 import { checkRecent, pointOps } from './verify.ts';
-import { type Witness, compareHead, compareMirror, openWitness, redo } from './witness.ts';
+import type { Witness } from './witness.ts';
 import { type Writer, createWriter, storageUnavailable } from './writer.ts';
 
 export interface Store {
@@ -53,26 +53,22 @@ export interface StoreOptions {
   log: Logger;
   /** Directory of the mirror; none is kept where this is absent. */
   mirror?: string | undefined;
+  /** Where all of it is: on the disk, unless a simulation brings its own. */
+  storage?: Storage | undefined;
 }
 
 /** The caller holds the lock of the directory. */
 export async function openStore(options: StoreOptions): Promise<Store> {
   let opened: Partial<Opened> = {};
   try {
-    const db = await openDatabase(options.dir);
+    const { dir, mirror, log, storage = onDisk } = options;
+    const db = await storage.openDatabase(dir);
     opened = { db };
     const anchors = await readAnchors(db);
     const { books, head, point } = await replay(db, anchors);
-    const place = { dir: options.dir, mirror: options.mirror, log: options.log };
-    const mirrored =
-      place.mirror === undefined ? undefined : await compareMirror(db, anchors, head, place.mirror);
-    if (mirrored?.ahead) {
-      await redo(db, mirrored.ahead);
-      applyGroup(books, mirrored.ahead.group, head);
-    }
-    await compareHead(db, anchors, head, options.dir);
-    await layBallast(options.dir);
-    opened.witness = await openWitness(db, anchors, head, { ...place, tail: mirrored?.tail });
+    opened.witness = await storage.openWitness(db, anchors, head, { dir, mirror, log }, (group) =>
+      applyGroup(books, group, head),
+    );
     return createStore(options, { db, books, head, point, witness: opened.witness, id: anchors.genesis.id });
   } catch (error) {
     await opened.witness?.close();

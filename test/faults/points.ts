@@ -82,10 +82,9 @@ function watched(name: string, answer: unknown, point: Point): unknown {
     return { ...answer, chunks: eachWithPoint(chunks, point) };
   }
   if (name === 'gateway.serve' && isFields(answer))
-    void (answer['receipt'] as Promise<unknown>).then(
-      () => point('gateway.receipt.after'),
-      () => undefined,
-    );
+    void (answer['receipt'] as Promise<unknown>)
+      .then(() => point('gateway.receipt.after'))
+      .catch(() => undefined); // A receipt that fails is seen by whoever awaits it.
   return answer;
 }
 

@@ -34,6 +34,7 @@ export function createShopper(parts: ShopperParts): Shopper {
   const upTo = (most: number): number => 1 + Math.floor(random() * most);
   /** Tokens that were credited: a thief tries them again. */
   const spent: string[] = [];
+  const refunds = new Set<string>();
   let errands = 0;
 
   const wish = (): ChatWish => ({ stream: chance(0.4), words: upTo(6) });
@@ -105,9 +106,15 @@ export function createShopper(parts: ShopperParts): Shopper {
     trace(`${label} chat ${reply.kind === 'ok' ? reply.cost : reply.kind}`);
     if (reply.kind === 'ok') {
       verdict.acked += 1;
+      judgeCost(label, reply.cost);
       book.paid(reply.cost);
     } else if (reply.kind === 'lost') book.perhapsPaid(COST_MOST);
     return reply;
+  }
+
+  function judgeCost(label: string, cost: number): void {
+    if (cost > COST_MOST) verdict.found('duplicated', `${label}: an answer cost ${cost}`);
+    if (cost <= 0) verdict.found('lost', `${label}: an answer was free`);
   }
 
   async function topUp(label: string, key: string, book: AccountBook): Promise<void> {
@@ -159,6 +166,9 @@ export function createShopper(parts: ShopperParts): Shopper {
       `${label} refund: ${reply?.kind === 'ok' ? reply.sats : reply?.kind === 'refused' ? reply.code : '?'}`,
     );
     if (reply?.kind !== 'ok') return;
+    // An account with nothing left gives its latest refund again.
+    if (refunds.has(reply.token)) return;
+    refunds.add(reply.token);
     purse.put(reply.token, reply.sats);
     book.refunded(reply.sats * 1000, parts.refundFeeMost);
   }
@@ -204,6 +214,7 @@ export function createShopper(parts: ShopperParts): Shopper {
       if (paid.kind === 'ok') {
         verdict.acked += 1;
         used(token);
+        judgeCost(label, paid.cost);
         const sats = Math.floor((credit - paid.cost) / 1000);
         const change = paid.change;
         return change === undefined ? claim(label, token, sats, sats) : keep(label, token, change, sats);

@@ -1,0 +1,224 @@
+/** One history: a world drawn from a seed, run until its faults stop, healed, and then reckoned up. */
+import { silentLogger } from '../../src/base/log.ts';
+import { auditLedger } from '../../src/ledger/level.ts';
+import { seeded } from '../base/random.ts';
+import { SATS_LEAST, createShopper } from '../shop/shopper.ts';
+import type { Purse } from '../shop/till.ts';
+import { type Verdict, createVerdict } from '../shop/verdict.ts';
+import { createDisk, freshLedger } from './disk.ts';
+import { type SimMint, createSimMint } from './mint.ts';
+import { Died, type Mutant, type SimNode, startSimNode } from './node.ts';
+import { reckon } from './reckoning.ts';
+import { drawMood, drawSwarm } from './swarm.ts';
+import { createSimTill } from './till.ts';
+import { createVirtualTime } from './time.ts';
+import { decodeToken, encodeToken } from './wallet.ts';
+
+export interface HistoryOptions {
+  seed: number;
+  /** How long faults strike. */
+  faultMs?: number;
+  /** Dies exactly here and nowhere else. */
+  crashAt?: { point: string; occurrence: number };
+  mutant?: Mutant;
+  trace?: (line: string) => void;
+}
+
+export interface History {
+  verdict: Verdict;
+  crashes: number;
+  events: number;
+  virtualMs: number;
+  /** Points that were visited, and how often. */
+  visits: ReadonlyMap<string, number>;
+}
+
+/** A refund out of nothing but the smallest proofs, in msat. */
+const FEES_MOST = 60_000;
+/** After the last fault everything must be final within this. */
+const HEALING_MS = 3_600_000;
+
+export async function runHistory(options: HistoryOptions): Promise<History> {
+  const { seed, faultMs = 6_000, crashAt, mutant, trace = () => undefined } = options;
+  const records = await freshLedger();
+  const random = seeded(seed);
+  const swarm = drawSwarm(random);
+  const verdict = createVerdict();
+  const time = createVirtualTime();
+  const say = (line: string): void => trace(`${time.now().toFixed(1).padStart(10)} ${line}`);
+  say(JSON.stringify(swarm));
+  const visits = new Map<string, number>();
+  let healed = false;
+  let crashes = 0;
+  let node: SimNode | undefined;
+  let die: () => void = () => undefined;
+  let over = false;
+
+  const mints = Array.from({ length: swarm.mints }, (_, i) =>
+    createSimMint({
+      name: ['aa', 'bb'][i] ?? 'cc',
+      feePpk: swarm.feePpk,
+      caches: swarm.mintCaches,
+      time,
+      random,
+      mood: (path, ofNode) => {
+        if (healed) return 'fine';
+        const mood = drawMood(swarm.mint, random);
+        // A lie about the node's own proofs is theft, and a mint that steals is beyond every promise.
+        return mood === 'lie' && (ofNode || path !== '/v1/swap') ? 'fine' : mood;
+      },
+    }),
+  );
+  const disk = createDisk({
+    records,
+    time,
+    random,
+    flushMs: () => random() * swarm.flushMs,
+    fails: () => !healed && random() < swarm.writeFails,
+  });
+
+  function diesAt(point: string): boolean {
+    const visit = (visits.get(point) ?? 0) + 1;
+    visits.set(point, visit);
+    const here = crashAt
+      ? crashAt.point === point && crashAt.occurrence === visit
+      : !healed && random() < swarm.crash;
+    if (here) say(`dies at ${point} (${visit})`);
+    return here;
+  }
+
+  /** Starts the process again and again, as a supervisor does. */
+  async function supervise(): Promise<void> {
+    while (!over) {
+      try {
+        node = await startSimNode(
+          { time, random, disk, mints, upstreamMood: () => moodOfUpstream(), diesAt, mutant },
+          (kill) => (die = kill),
+        );
+        say('ready');
+        await node.death;
+      } catch (error) {
+        if (!(error instanceof Died)) say(`start failed: ${String(error)}`);
+        if (!(error instanceof Died) && healed) throw error;
+        die();
+      }
+      node = undefined;
+      crashes += 1;
+      await time.sleep(10 + random() * swarm.restartMs);
+    }
+  }
+  const moodOfUpstream = () => (healed ? 'fine' : drawMood(swarm.upstream, random));
+
+  function watch(): void {
+    // A ledger that cannot write is left to the supervisor.
+    if (node?.ledger.health().poisoned === true) {
+      say('poisoned');
+      node.die();
+    } else if (node && node.ledger.totals().drift !== 0) verdict.found('lost', 'the books do not balance');
+    if (!over) time.at(250, watch);
+  }
+  function suddenly(): void {
+    if (healed) return;
+    say('dies suddenly');
+    die();
+    time.at(random() * 2 * swarm.suddenEveryMs, suddenly);
+  }
+  function rotate(): void {
+    if (healed) return;
+    for (const mint of mints) mint.rotate(swarm.feePpk);
+    time.at(swarm.rotateEveryMs, rotate);
+  }
+
+  const told: string[] = [];
+  const purse = createPurse(mints, told, random);
+  const till = createSimTill({
+    time,
+    random,
+    line: () => node,
+    drops: () => !healed && random() < swarm.dropsAnswer,
+    onBroken: (what) => {
+      if (what !== 'the process died') verdict.found('lost', `broken: ${what}`);
+    },
+  });
+  const shoppers = Array.from({ length: swarm.shoppers }, (_, i) =>
+    createShopper({
+      name: `s${i}`,
+      till,
+      purse,
+      verdict,
+      random,
+      refundFeeMost: swarm.feePpk > 0 ? FEES_MOST : 0,
+      trace: say,
+      pauses: { again: (tries) => time.sleep(Math.min(20 * (tries + 1), 2_000)) },
+    }),
+  );
+
+  try {
+    void supervise();
+    watch();
+    if (swarm.suddenEveryMs > 0 && !crashAt) time.at(random() * swarm.suddenEveryMs, suddenly);
+    if (swarm.rotateEveryMs > 0) time.at(swarm.rotateEveryMs, rotate);
+    let shopping = shoppers.length;
+    for (const shopper of shoppers) void shopper.run(() => time.now() > faultMs).then(() => (shopping -= 1));
+    await time.run(() => time.now() < faultMs, faultMs);
+    healed = true;
+    say('healed');
+    const open = () => node === undefined || node.ledger.health().executing > 0;
+    const deadline = time.now() + HEALING_MS;
+    await time.run(() => shopping > 0 || open(), deadline);
+    if (shopping > 0) verdict.found('unresolved', `${shopping} buyers wait for ever`);
+    over = true;
+    if (node) {
+      reckon({ ledger: node.ledger, mints, told, verdict });
+      let report: Awaited<ReturnType<typeof auditLedger>> | undefined;
+      const closing = node.ledger
+        .close()
+        .then(() =>
+          auditLedger({
+            dir: 'simulated',
+            clock: time.clockFor(() => false),
+            log: silentLogger,
+            storage: disk.storageFor(() => false),
+          }),
+        )
+        .then((audited) => (report = audited))
+        .catch((error: unknown) => verdict.found('lost', `audit: ${String(error)}`));
+      let closed = false;
+      void closing.finally(() => (closed = true));
+      await time.run(() => !closed, Infinity);
+      if (report && report.totals.drift !== 0) verdict.found('lost', `drift ${report.totals.drift}`);
+      if (report && report.openHolds > 0) verdict.found('unresolved', `${report.openHolds} holds are open`);
+    } else verdict.found('unresolved', 'the node does not start any more');
+  } finally {
+    over = true;
+    time.restore();
+  }
+  return { verdict, crashes, events: time.events(), virtualMs: time.now(), visits };
+}
+
+/** New tokens come from any mint; what was paid out pays again. */
+function createPurse(mints: readonly SimMint[], told: string[], random: () => number): Purse {
+  const owned: { text: string; sats: number }[] = [];
+  return {
+    take: () => {
+      const at = owned.findIndex(({ sats }) => sats >= SATS_LEAST + 4);
+      const [mine] = at >= 0 && random() < 0.7 ? owned.splice(at, 1) : [];
+      const token = mine ?? fresh();
+      const { mint: url, proofs } = decodeToken(token.text);
+      return Promise.resolve({ ...token, fee: mints.find((mint) => mint.url === url)?.feeOf(proofs) ?? 0 });
+    },
+    put: (text, sats) => {
+      if (!told.includes(text)) told.push(text);
+      if (!owned.some((token) => token.text === text)) owned.push({ text, sats });
+    },
+  };
+
+  function fresh(): { text: string; sats: number } {
+    const mint = mints[Math.floor(random() * mints.length)] as SimMint;
+    const sats = SATS_LEAST + 4 + Math.floor(random() * 50);
+    const amounts = [...sats.toString(2)].reverse().flatMap((bit, i) => (bit === '1' ? [2 ** i] : []));
+    const text = encodeToken(mint.url, mint.issue(amounts));
+    told.push(text);
+    return { text, sats };
+  }
+}
