@@ -110,9 +110,9 @@ export function createPool(): Pool {
     pickExact: (shelf, amount, owner) => {
       const { free, aside } = stockOf(shelf);
       const own = aside.get(owner) ?? new Map<number, Map<string, PoolProof>>();
-      return (
-        greedy([own], amount) ?? greedy([own, free], amount) ?? greedy([own, free, ...aside.values()], amount)
-      );
+      // The owner's own stand among those set aside; listed twice, one proof would be counted twice.
+      const others = [...aside.values()].filter((bins) => bins !== own);
+      return greedy([own], amount) ?? greedy([own, free], amount) ?? greedy([own, free, ...others], amount);
     },
     pickCover: (shelf, needed) => {
       const { free, aside } = stockOf(shelf);
