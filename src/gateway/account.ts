@@ -146,6 +146,8 @@ export function createAccounts(parts: {
     claimChange: async (original) => {
       const operation = ledger.operationOfText(tokenTextHash(original.reveal()));
       if (operation?.purpose !== 'pay' || operation.state === 'failed') throw refundNotFound();
+      // Waiting does not help where an operator has to decide: `settled` says so.
+      if (operation.state === 'blocked') await deposits.settled(operation.id);
       const account = ledger.account(operation.account);
       if (operation.state !== 'done' || !account || account.held > ZERO) throw refundPending();
       if (hasUnit(account)) {

@@ -1,9 +1,13 @@
 /**
- * Simulator: `npm run sim -- [--seed 7 [--trace]] [--seeds 1500 --from 1] [--seconds 150]`.
+ * Simulator: `npm run sim -- [--seed 7 [--trace]] [--seeds 1500 --from 1] [--seconds 150]`, or `-- --mutants`: plants
+ * one mistake after another and tells how soon each is caught.
  * Each seed is one history of buyers, mints, upstreams and crashes in virtual time; exit 0 only if none went wrong.
  */
 import { parseArgs } from 'node:util';
+import { hunt } from './hunt.ts';
 import { runHistory } from './world.ts';
+
+const MUTANT_SEEDS_MOST = 60;
 
 const { values } = parseArgs({
   options: {
@@ -11,10 +15,20 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     seeds: { type: 'string', default: '1500' },
     seconds: { type: 'string', default: '86400' },
+    mutants: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
   },
 });
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
+if (values.mutants) {
+  const hunts = await hunt(MUTANT_SEEDS_MOST);
+  for (const { name, caughtAfter, how } of hunts)
+    say(`${name}: ${caughtAfter === undefined ? 'NOT CAUGHT' : `after ${caughtAfter} seeds (${how})`}`);
+  const caught = hunts.filter(({ caughtAfter }) => caughtAfter !== undefined).length;
+  say(`mutants caught ${caught}/${hunts.length}`);
+  process.exit(caught === hunts.length ? 0 : 1);
+}
+
 const startedAt = performance.now();
 const first = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.seeds) : 1;

@@ -47,7 +47,7 @@ export function createSimTill(parts: {
             ...(change && { change: change.reveal() }),
           };
         }
-        onBroken(error instanceof Error ? error.message : 'unknown');
+        onBroken(error instanceof Error ? (error.stack ?? error.message) : 'unknown');
         return { kind: 'refused', status: 500, code: 'internal_error' };
       },
     );

@@ -9,7 +9,7 @@ import { createDisk, freshLedger } from './disk.ts';
 import { type SimMint, createSimMint } from './mint.ts';
 import { Died, type Mutant, type SimNode, startSimNode } from './node.ts';
 import { reckon } from './reckoning.ts';
-import { drawMood, drawSwarm } from './swarm.ts';
+import { type Swarm, drawMood, drawSwarm } from './swarm.ts';
 import { createSimTill } from './till.ts';
 import { createVirtualTime } from './time.ts';
 import { decodeToken, encodeToken } from './wallet.ts';
@@ -21,6 +21,8 @@ export interface HistoryOptions {
   /** Dies exactly here and nowhere else. */
   crashAt?: { point: string; occurrence: number };
   mutant?: Mutant;
+  /** Replaces what the seed draws. */
+  swarm?: Partial<Swarm>;
   trace?: (line: string) => void;
 }
 
@@ -39,10 +41,10 @@ const FEES_MOST = 60_000;
 const HEALING_MS = 3_600_000;
 
 export async function runHistory(options: HistoryOptions): Promise<History> {
-  const { seed, faultMs = 6_000, crashAt, mutant, trace = () => undefined } = options;
+  const { seed, faultMs = 4_000, crashAt, mutant, trace = () => undefined } = options;
   const records = await freshLedger();
   const random = seeded(seed);
-  const swarm = drawSwarm(random);
+  const swarm = { ...drawSwarm(random), ...options.swarm };
   const verdict = createVerdict();
   const time = createVirtualTime();
   const say = (line: string): void => trace(`${time.now().toFixed(1).padStart(10)} ${line}`);
@@ -110,12 +112,13 @@ export async function runHistory(options: HistoryOptions): Promise<History> {
   const moodOfUpstream = () => (healed ? 'fine' : drawMood(swarm.upstream, random));
 
   function watch(): void {
+    if (over) return;
     // A ledger that cannot write is left to the supervisor.
     if (node?.ledger.health().poisoned === true) {
       say('poisoned');
       node.die();
     } else if (node && node.ledger.totals().drift !== 0) verdict.found('lost', 'the books do not balance');
-    if (!over) time.at(250, watch);
+    time.at(250, watch);
   }
   function suddenly(): void {
     if (healed) return;
@@ -137,7 +140,9 @@ export async function runHistory(options: HistoryOptions): Promise<History> {
     line: () => node,
     drops: () => !healed && random() < swarm.dropsAnswer,
     onBroken: (what) => {
-      if (what !== 'the process died') verdict.found('lost', `broken: ${what}`);
+      if (what.includes('the process died')) return;
+      say(what);
+      verdict.found('lost', `broken: ${what.split('\n')[0] ?? ''}`);
     },
   });
   const shoppers = Array.from({ length: swarm.shoppers }, (_, i) =>
@@ -148,6 +153,7 @@ export async function runHistory(options: HistoryOptions): Promise<History> {
       verdict,
       random,
       refundFeeMost: swarm.feePpk > 0 ? FEES_MOST : 0,
+      severalMints: swarm.mints > 1,
       trace: say,
       pauses: { again: (tries) => time.sleep(Math.min(20 * (tries + 1), 2_000)) },
     }),
@@ -176,7 +182,6 @@ export async function runHistory(options: HistoryOptions): Promise<History> {
         .then(() =>
           auditLedger({
             dir: 'simulated',
-            clock: time.clockFor(() => false),
             log: silentLogger,
             storage: disk.storageFor(() => false),
           }),
