@@ -20,7 +20,8 @@ export function reckon(parts: {
   const { drift, equity } = ledger.totals();
   if (drift !== 0) verdict.found('lost', `drift of ${drift} msat`);
   for (const [name, amount] of Object.entries(equity))
-    if (amount < 0) verdict.found('lost', `the node paid ${Math.abs(amount)} msat out of its own pocket (${name})`);
+    if (amount < 0)
+      verdict.found('lost', `the node paid ${Math.abs(amount)} msat out of its own pocket (${name})`);
   for (const text of new Set(told)) {
     const { mint: url, proofs } = decodeToken(text);
     const mint = mints.find((each) => each.url === url);
