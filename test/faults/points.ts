@@ -49,10 +49,12 @@ const isFields = (value: unknown): value is Fields => typeof value === 'object' 
 export function withPoints<Port extends object>(name: keyof typeof POINTS, port: Port, point: Point): Port {
   const wrapped: Fields = {};
   for (const [key, value] of Object.entries(port)) {
+    // Looked up at each call: a ledger that was opened again has other verbs.
+    const call: Call = (...args) => (port as Record<string, Call>)[key]?.(...args);
     if (typeof value === 'function')
       wrapped[key] = (POINTS[name] as readonly string[]).includes(key)
-        ? around(`${name}.${key}`, value as Call, point)
-        : value;
+        ? around(`${name}.${key}`, call, point)
+        : call;
     else wrapped[key] = key === 'accounts' ? withPoints(name, value as object, point) : value;
   }
   return wrapped as Port;
