@@ -112,6 +112,7 @@ const EXIT_NAMES = new Map<number, string>([
   [EXIT.auth, 'auth'],
   [EXIT.notFound, 'not_found'],
   [EXIT.insufficientFunds, 'insufficient_funds'],
+  [EXIT.unavailable, 'unavailable'],
   [EXIT.ledgerInUse, 'ledger_in_use'],
   [EXIT.storageFull, 'storage_full'],
   [EXIT.refused, 'refused'],

@@ -154,6 +154,10 @@ export const settingsSchema = z.strictObject({
     .strictObject({
       host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; 0.0.0.0 for all.'),
       port: whole.min(0).max(65_535).default(8000).describe('0 takes any free port.'),
+      trust_proxy: z
+        .boolean()
+        .default(false)
+        .describe('A proxy of your own stands in front: the last X-Forwarded-For entry is the client.'),
     })
     .prefault({})
     .describe('Where the HTTP server listens. TLS belongs to a reverse proxy in front.'),

@@ -15,6 +15,7 @@ import { type Shop, createShop } from './node-shop.ts';
 import { type Announcer, createAnnouncer } from './nostr/announcer.ts';
 import { createRelaySet } from './relay/set.ts';
 import type { RelaySet } from './relay/relay.ts';
+import { RELEASED_AT } from './version.ts';
 import { createWallet } from './wallet/cashu.ts';
 import type { Wallet } from './wallet/wallet.ts';
 
@@ -71,6 +72,13 @@ export function createNode(
   };
 
   async function start(): Promise<void> {
+    // Validity dates, announcements and the books would all carry the wrong time.
+    if (clock.now() < RELEASED_AT) {
+      throw new ExitError(
+        EXIT.refused,
+        'the clock of this machine is wrong: it shows a time before this release',
+      );
+    }
     const secrets = await readNodeSecrets(config);
     npub = secrets.key.npub;
     const ledger = around(
@@ -92,6 +100,7 @@ export function createNode(
     const server = createHttpFace({
       gateway,
       log,
+      trustProxy: config.listen.trust_proxy,
       facts: {
         info: () => nodeInfo(config, { npub, wallet }),
         models: () => ({ bytes: shop.catalogue.listBytes(), etag: shop.catalogue.etag() }),
@@ -238,7 +247,9 @@ async function listen(server: Server, config: Config): Promise<string> {
   const { host, port } = config.listen;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(new ExitError(EXIT.error, `cannot listen on ${host}:${port} (${error.code ?? 'error'})`, error)),
+      reject(
+        new ExitError(EXIT.unavailable, `cannot listen on ${host}:${port} (${error.code ?? 'error'})`, error),
+      ),
     );
     server.listen(port, host, resolve);
   });

@@ -48,6 +48,24 @@ export const LIMITS = {
     /** Exposure to one mint by one payment: 1,000,000 sat. */
     msatMax: 1_000_000_000,
   },
+  /** Refused credentials: each junk token costs the journal two entries and the mint a request. */
+  junk: {
+    /** Refusals per minute and at once from one address; people who paste the wrong key need a few. */
+    sourcePerMinute: 20,
+    sourceBurst: 20,
+    /** The same for all addresses together at one mint: far above what honest wallets get wrong. */
+    mintPerMinute: 600,
+    mintBurst: 600,
+    /** Refusals of requests that ran at the same time are counted in full, up to so many minutes of waiting. */
+    debtMinutes: 5,
+    /** Addresses remembered, about 2 MB; the one that was quiet for longest is forgotten first. */
+    namesMax: 10_000,
+  },
+  deadTokens: {
+    /** Proofs that the mint called spent, about 3 MB; forgotten ones are only asked about again. */
+    claimsMax: 16_384,
+    keepMs: 3_600_000,
+  },
   mint: {
     timeoutMs: 10_000,
     responseBytesMax: 1 * MiB,

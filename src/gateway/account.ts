@@ -30,6 +30,7 @@ export interface Accounts {
   create: (
     token: Secret,
     terms: AccountTerms,
+    source?: Credential['source'],
   ) => Promise<{ apiKey: Secret; balance: Msat; replayed: boolean }>;
   info: (credential: Credential) => Promise<AccountInfo>;
   topUp: (credential: Credential, token: Secret) => Promise<{ credited: Msat; replayed: boolean }>;
@@ -77,9 +78,9 @@ export function createAccounts(parts: {
   };
 
   return {
-    create: async (token, terms) => {
+    create: async (token, terms, source) => {
       const info = wallet.inspect(token.reveal());
-      const credential: Credential = { kind: 'token', token, remainder: 'keep' };
+      const credential: Credential = { kind: 'token', token, remainder: 'keep', ...(source && { source }) };
       const known = ledger.operationOfText(info.textHash)?.state === 'done';
       const id = await payers.account(credential);
       if (!known && Object.keys(terms).length > 0) await ledger.setAccountTerms(id, terms).durable;
@@ -98,11 +99,8 @@ export function createAccounts(parts: {
     topUp: async (credential, token) => {
       const id = await payers.account(credential);
       const info = wallet.inspect(token.reveal());
-      const { operation, replayed } = await deposits.deposit(info, {
-        account: id,
-        accountKind: 'key',
-        purpose: 'topup',
-      });
+      const to = { account: id, accountKind: 'key', purpose: 'topup' } as const;
+      const { operation, replayed } = await deposits.deposit(info, to, credential.source?.());
       const units = operation.plan.amounts.reduce((sum, amount) => sum + amount, 0);
       return { credited: unitToMsat(units, operation.unit), replayed };
     },
@@ -172,7 +170,7 @@ export function createAccounts(parts: {
 
   /** A refund never creates an account: an unseen token stays its owner's, and one under way is waited for. */
   async function accountForRefund(credential: Credential): Promise<AccountId> {
-    if (credential.kind === 'key') return payers.existingKey(credential.key);
+    if (credential.kind === 'key') return payers.existingKey(credential);
     const known = ledger.operationOfText(tokenTextHash(credential.token.reveal()));
     if (known?.purpose !== 'create' || !ledger.account(known.account)) throw deadKey();
     if (known.state !== 'done') await deposits.settled(known.id);

@@ -2,13 +2,18 @@
 import { NodeError, invariant } from '../base/error.ts';
 import { type AccountId, type OperationId, newOperationId } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { Logger } from '../base/log.ts';
+import { type Logger, errorKind } from '../base/log.ts';
 import { unitToMsat } from '../base/money.ts';
 import type { Sealer } from '../base/seal.ts';
 import { Secret } from '../base/secret.ts';
 import type { AccountKind, Ledger, ReceiveOperation } from '../ledger/ledger.ts';
 import type { InputProof, ReceivePlan, TokenInfo, Wallet } from '../wallet/wallet.ts';
+import type { DeadTokens } from './dead-tokens.ts';
+import { foreignClaim, refusalOf, tokenSpent } from './deposit-refusal.ts';
 import type { Driver } from './drive.ts';
+import type { JunkLimit, Presenter } from './rate.ts';
+
+const SPENT = 'token_already_spent';
 
 export interface Beneficiary {
   account: AccountId;
@@ -20,9 +25,14 @@ export interface Deposits {
   /**
    * Credits a token to its beneficiary. The same token for the same beneficiary again is `replayed`, not credited.
    * Throws NodeError: what `Wallet.inspect` and `planReceive` throw, token_already_spent, token_already_claimed,
-   * mint_unreachable (payment in flight: the same token may be sent again), mint_quarantined.
+   * mint_unreachable (payment in flight: the same token may be sent again), mint_quarantined, rate_limited. `source`
+   * is where the token came from, for the last of them.
    */
-  deposit: (info: TokenInfo, to: Beneficiary) => Promise<{ operation: ReceiveOperation; replayed: boolean }>;
+  deposit: (
+    info: TokenInfo,
+    to: Beneficiary,
+    source?: string,
+  ) => Promise<{ operation: ReceiveOperation; replayed: boolean }>;
   /** Waits for an operation that exists already, as long as a client can wait. Throws as above. */
   settled: (id: OperationId) => Promise<ReceiveOperation>;
   /** Takes up an operation found unfinished at start. */
@@ -34,9 +44,11 @@ export function createDeposits(parts: {
   wallet: Wallet;
   sealer: Sealer;
   driver: Driver;
+  dead: DeadTokens;
+  junk: JunkLimit;
   log: Logger;
 }): Deposits {
-  const { ledger, wallet, sealer, driver, log } = parts;
+  const { ledger, wallet, sealer, driver, dead, junk, log } = parts;
 
   const current = (id: OperationId): ReceiveOperation => {
     const operation = ledger.operation(id);
@@ -67,7 +79,7 @@ export function createDeposits(parts: {
         wallet.prepare(operation.mint, operation.unit, storedProofs(result.plan, result.blindSignatures));
         return { done: true };
       case 'spent':
-        await ledger.failOperation(id, 'token_already_spent').durable;
+        await ledger.failOperation(id, SPENT).durable;
         return { done: true };
       case 'refused':
         await ledger.failOperation(id, `refused_${result.code}`).durable;
@@ -147,15 +159,38 @@ export function createDeposits(parts: {
     });
   }
 
+  /** Remembers which proofs of the token are spent at the mint; true if there is one. */
+  async function learnSpent(info: TokenInfo): Promise<boolean> {
+    const spent = await wallet.spentClaims(info).catch((error: unknown) => {
+      log.info('gateway.deposit.unasked', { mint: info.mint, error: errorKind(error) });
+      return [];
+    });
+    dead.add(spent);
+    return spent.length > 0;
+  }
+
+  async function noteRefusal(ended: ReceiveOperation, info: TokenInfo, presenter: Presenter): Promise<void> {
+    if (ended.state !== 'failed') return;
+    junk.refused(presenter);
+    if (ended.reason === SPENT) await learnSpent(info);
+  }
+
   return {
-    deposit: async (info, to) => {
+    deposit: async (info, to, source) => {
+      const presenter = { source, mint: info.mint };
       const before = ledger.operationOfText(info.textHash);
       if (before && before.account === to.account && before.state !== 'failed') {
         return { operation: await settled(before.id), replayed: true };
       }
+      if (dead.includes(info.claims)) throw tokenSpent();
       const plan = await wallet.planReceive(info);
+      // From here on each attempt costs the journal an entry and the mint a request.
+      junk.admit(presenter);
       const opened = claim(info, plan, to);
-      if (opened.outcome === 'foreign') throw foreignClaim(info, opened.operation);
+      if (opened.outcome === 'foreign') {
+        const inDoubt = opened.operation.reason === SPENT;
+        throw foreignClaim(info, opened.operation, inDoubt && (await learnSpent(info)));
+      }
       const { id } = opened.operation;
       if (opened.outcome === 'opened') {
         const fresh = opened.operation.oldPlans === undefined;
@@ -165,7 +200,9 @@ export function createDeposits(parts: {
         // speaks to the mint only when the intent is on disk.
         driver.run(id, async (attempt) => {
           await opened.durable;
-          return step(id, fresh && attempt === 0);
+          const result = await step(id, fresh && attempt === 0);
+          if (result.done) await noteRefusal(current(id), info, presenter);
+          return result;
         });
       }
       return { operation: await settled(id), replayed: opened.outcome === 'replayed' };
@@ -184,59 +221,3 @@ export const storedProofs = (
     invariant(blindSignature !== undefined, 'one signature for each output');
     return { keyset: plan.keyset, counter: plan.counter + i, amount, blindSignature };
   });
-
-/**
- * The same proofs in another text are somebody else's attempt; the same text for another purpose is spent. Nothing is
- * called spent that the mint refused for another reason: clients throw spent tokens away.
- */
-function foreignClaim(info: TokenInfo, operation: ReceiveOperation): NodeError {
-  const untouched = operation.state === 'failed' && operation.reason !== 'token_already_spent';
-  if (untouched || (operation.textHash !== info.textHash && operation.state !== 'failed')) {
-    return new NodeError(
-      'token_already_claimed',
-      untouched
-        ? 'These proofs were presented before, in another way, and the mint refused them then. Present the token exactly as at first, or swap it in a wallet.'
-        : 'These proofs were claimed by another payment. Use the token exactly as it was first presented, or another token.',
-    );
-  }
-  return tokenSpent();
-}
-
-export const tokenSpent = (metadata?: Record<string, unknown>): NodeError =>
-  new NodeError(
-    'token_already_spent',
-    'Cashu token already spent: it cannot pay again. Send another token.',
-    metadata ? { metadata } : {},
-  );
-
-function refusalOf(operation: ReceiveOperation): NodeError {
-  if (operation.state === 'blocked') {
-    return new NodeError(
-      'mint_quarantined',
-      'The mint answered this payment inconsistently. It is on record and the operator was alarmed; do not pay with this mint now.',
-      { metadata: { operation_id: operation.id } },
-    );
-  }
-  switch (operation.reason) {
-    case 'token_already_spent':
-      return tokenSpent();
-    case 'cashu_token_swap_fees_exceed_amount':
-      return new NodeError(
-        'cashu_token_swap_fees_exceed_amount',
-        'The mint fee eats the whole token. It was not redeemed.',
-      );
-    case 'unknown_keyset':
-      return new NodeError(
-        'unknown_keyset',
-        'The mint does not know the keyset of this token. It was not redeemed.',
-      );
-    default:
-      return new NodeError(
-        'invalid_cashu_token',
-        'The mint refused this token as invalid. It was not redeemed.',
-        {
-          metadata: { reason: operation.reason ?? 'refused' },
-        },
-      );
-  }
-}

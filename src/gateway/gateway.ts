@@ -9,12 +9,14 @@ import type { RateSource } from '../pricing/rate.ts';
 import type { Catalogue } from '../upstream/catalogue.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import { type Accounts, createAccounts } from './account.ts';
+import { createDeadTokens } from './dead-tokens.ts';
 import { createDeposits } from './deposit.ts';
 import { createDriver } from './drive.ts';
 import { createHolds } from './holds.ts';
 import { createOutcomes } from './outcomes.ts';
 import { createPayers } from './payer.ts';
 import { createPayouts } from './payout.ts';
+import { createJunkLimit } from './rate.ts';
 import { resumeUnfinished } from './recover.ts';
 import type { Answer, InferenceRequest } from './request.ts';
 import { createServe } from './serve.ts';
@@ -41,9 +43,11 @@ export function createGateway(parts: {
 }): Gateway {
   const { ledger, wallet, catalogue, rate, secrets, clock, log } = parts;
   const driver = createDriver({ clock, log });
-  const deposits = createDeposits({ ledger, wallet, sealer: secrets.sealer, driver, log });
+  const junk = createJunkLimit({ clock });
+  const dead = createDeadTokens({ clock });
+  const deposits = createDeposits({ ledger, wallet, sealer: secrets.sealer, driver, dead, junk, log });
   const payouts = createPayouts({ ledger, wallet, driver, log });
-  const payers = createPayers({ ledger, wallet, deposits, keySecret: secrets.keySecret });
+  const payers = createPayers({ ledger, wallet, deposits, keySecret: secrets.keySecret, junk });
   const holds = createHolds({ ledger, wallet });
   const accounts = createAccounts({ ledger, wallet, payers, deposits, payouts, log });
   const stop = new AbortController();

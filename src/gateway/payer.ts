@@ -6,7 +6,9 @@ import type { Secret } from '../base/secret.ts';
 import { looksLikeToken, tokenTextHash } from '../base/token-text.ts';
 import type { Ledger, ReceiveOperation } from '../ledger/ledger.ts';
 import type { TokenInfo, Wallet } from '../wallet/wallet.ts';
-import { type Deposits, tokenSpent } from './deposit.ts';
+import type { Deposits } from './deposit.ts';
+import { tokenSpent } from './deposit-refusal.ts';
+import type { JunkLimit } from './rate.ts';
 import type { Credential, Payer } from './request.ts';
 
 export interface Payers {
@@ -17,11 +19,14 @@ export interface Payers {
   resolve: (credential: Credential | undefined, atLeast: () => Msat) => Promise<Payer>;
   /** Account of a kept credential for the balance routes; an unseen token is redeemed. */
   account: (credential: Credential) => Promise<AccountId>;
-  /** Account of an `sk-` key that exists. Throws invalid_api_key. */
-  existingKey: (key: Secret) => AccountId;
+  /** Account of an `sk-` key that exists. Throws invalid_api_key, rate_limited. */
+  existingKey: (credential: KeyCredential) => AccountId;
   /** `sk-` key of a token: derived with a secret of this node, so neither mint nor earlier holder can know it. */
   keyOfToken: (info: TokenInfo) => string;
 }
+
+type KeyCredential = Extract<Credential, { kind: 'key' }>;
+type TokenCredential = Extract<Credential, { kind: 'token' }>;
 
 export const DEAD_KEY_MESSAGE =
   'Key not found: this API key is unknown here, or its proofs already spent. Create a new key with a fresh token.';
@@ -33,34 +38,39 @@ export function createPayers(parts: {
   wallet: Wallet;
   deposits: Deposits;
   keySecret: Secret<Uint8Array>;
+  junk: JunkLimit;
 }): Payers {
-  const { ledger, wallet, deposits, keySecret } = parts;
+  const { ledger, wallet, deposits, keySecret, junk } = parts;
 
   const keyOfClaims = (claims: readonly string[]): string =>
     `sk-${hmacHex(keySecret.reveal(), `key:${claims.join(',')}`)}`;
   const oneShotAccount = (claims: readonly string[]): AccountId =>
     sha256Hex(`pay:${claims.join(',')}`) as AccountId;
 
-  function accountOfApiKey(key: string): AccountId {
-    if (!KEY_PATTERN.test(key)) {
-      throw new NodeError(
-        'invalid_api_key',
-        "Invalid API key format. Expected an 'sk-...' API key or a 'cashu...' token.",
-      );
-    }
-    const id = accountOfKey(key);
-    if (ledger.account(id)?.kind !== 'key') throw deadKey();
-    return id;
+  function accountOfApiKey(credential: KeyCredential): AccountId {
+    const key = credential.key.reveal();
+    const id = KEY_PATTERN.test(key) ? accountOfKey(key) : undefined;
+    if (id !== undefined && ledger.account(id)?.kind === 'key') return id;
+    const presenter = { source: credential.source?.() };
+    junk.admit(presenter);
+    junk.refused(presenter);
+    if (id !== undefined) throw deadKey();
+    throw new NodeError(
+      'invalid_api_key',
+      "Invalid API key format. Expected an 'sk-...' API key or a 'cashu...' token.",
+    );
   }
 
   /** The account of a token presented as a bearer: the one it was deposited to, whoever asks with the same text. */
-  async function keptToken(text: string, atLeast: () => Msat): Promise<AccountId> {
+  async function keptToken({ token, source }: TokenCredential, atLeast: () => Msat): Promise<AccountId> {
+    const text = token.reveal();
     const known = ledger.operationOfText(tokenTextHash(text));
     if (known?.state === 'done') return kept(known).account;
     const info = wallet.inspect(text);
     requireFace(wallet, info, atLeast());
     const account = accountOfKey(keyOfClaims(info.claims));
-    const { operation } = await deposits.deposit(info, { account, accountKind: 'key', purpose: 'create' });
+    const to = { account, accountKind: 'key', purpose: 'create' } as const;
+    const { operation } = await deposits.deposit(info, to, source?.());
     return operation.account;
   }
 
@@ -73,11 +83,11 @@ export function createPayers(parts: {
     resolve: async (credential, atLeast) => {
       if (!credential) throw paymentRequired(wallet, atLeast());
       if (credential.kind === 'key') {
-        return { account: accountOfApiKey(credential.key.reveal()), remainder: 'keep' };
+        return { account: accountOfApiKey(credential), remainder: 'keep' };
       }
       const text = credential.token.reveal();
       if (credential.remainder === 'keep')
-        return { account: await keptToken(text, atLeast), remainder: 'keep' };
+        return { account: await keptToken(credential, atLeast), remainder: 'keep' };
       if (!looksLikeToken(text))
         throw new NodeError('invalid_cashu_token', 'The X-Cashu header holds no Cashu token.');
       const before = ledger.operationOfText(tokenTextHash(text));
@@ -85,14 +95,13 @@ export function createPayers(parts: {
       const info = wallet.inspect(text);
       requireFace(wallet, info, atLeast());
       const account = oneShotAccount(info.claims);
-      const { operation } = await deposits.deposit(info, { account, accountKind: 'token', purpose: 'pay' });
+      const to = { account, accountKind: 'token', purpose: 'pay' } as const;
+      const { operation } = await deposits.deposit(info, to, credential.source?.());
       return { account: operation.account, remainder: 'return' };
     },
     account: async (credential) =>
-      credential.kind === 'key'
-        ? accountOfApiKey(credential.key.reveal())
-        : keptToken(credential.token.reveal(), () => ZERO),
-    existingKey: (key) => accountOfApiKey(key.reveal()),
+      credential.kind === 'key' ? accountOfApiKey(credential) : keptToken(credential, () => ZERO),
+    existingKey: accountOfApiKey,
     keyOfToken: (info) => keyOfClaims(info.claims),
   };
 }

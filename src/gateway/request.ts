@@ -6,8 +6,12 @@ import type { Secret } from '../base/secret.ts';
 import type { Usage } from '../protocol/openai.ts';
 
 /** `keep`: the remainder of a token stays on its key. `return`: it goes back as change, once per request. */
-export type Credential =
-  { kind: 'key'; key: Secret } | { kind: 'token'; token: Secret; remainder: 'keep' | 'return' };
+export type Credential = (
+  { kind: 'key'; key: Secret } | { kind: 'token'; token: Secret; remainder: 'keep' | 'return' }
+) & {
+  /** Network it came from, found out only for what is about to be refused or redeemed. */
+  source?: () => string | undefined;
+};
 
 /** Paid endpoints, as their path below /v1. */
 export type Endpoint = 'chat/completions';

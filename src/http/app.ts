@@ -16,8 +16,14 @@ import { commonHeaders } from './reply.ts';
 type Handler = (req: Request, res: Response) => void | Promise<void>;
 type Method = 'get' | 'post';
 
-export function createHttpFace(parts: { gateway: Gateway; facts: PublicFacts; log: Logger }): Server {
-  const { gateway, facts, log } = parts;
+export function createHttpFace(parts: {
+  gateway: Gateway;
+  facts: PublicFacts;
+  log: Logger;
+  /** The last entry of X-Forwarded-For is the client; else the header means nothing. */
+  trustProxy: boolean;
+}): Server {
+  const { gateway, facts, log, trustProxy } = parts;
   const framing = createFraming();
   const paid = createPaidRoute({ gateway, endpoint: 'chat/completions' });
   const paidPaths = withAndWithoutV1('/chat/completions');
@@ -25,6 +31,7 @@ export function createHttpFace(parts: { gateway: Gateway; facts: PublicFacts; lo
     paidPaths.map((path) => [path, (req, res) => void answer(paid, req, res)]),
   );
   const { app, server } = createExpressServer(framing.admit, direct);
+  app.set('trust proxy', trustProxy ? 1 : false);
   server.on('checkExpectation', framing.refuseExpectation);
   server.on('clientError', framing.refuseBroken);
 

@@ -11,6 +11,7 @@ import { readOptionalObject } from './body.ts';
 import { requestId } from './context.ts';
 import { cashuHeader, requiredBearer } from './credential.ts';
 import { NO_STORE, replyJson } from './reply.ts';
+import { sourceOf } from './source.ts';
 
 export interface BalanceRoutes {
   create: (req: Request, res: Response) => Promise<void>;
@@ -25,7 +26,9 @@ export function createBalanceRoutes(parts: { accounts: Accounts }): BalanceRoute
     create: async (req, res) => {
       const fields = req.method === 'GET' ? queryFields(req) : await readOptionalObject(req);
       const token = tokenField(fields, ['initial_balance_token', 'cashu_token']);
-      const { apiKey, balance, replayed } = await accounts.create(token, termsOf(fields));
+      const { apiKey, balance, replayed } = await accounts.create(token, termsOf(fields), () =>
+        sourceOf(req),
+      );
       answer(req, res, { api_key: apiKey.reveal(), balance }, replayedHeader(replayed));
     },
 

@@ -4,12 +4,13 @@ import { NodeError } from '../base/error.ts';
 import { Secret } from '../base/secret.ts';
 import { looksLikeToken } from '../base/token-text.ts';
 import type { Credential } from '../gateway/request.ts';
+import { type Addressed, sourceOf } from './source.ts';
 
 /** Credential of a paid request; undefined when nothing was offered. */
-export function paidCredential(req: IncomingMessage): Credential | undefined {
+export function paidCredential(req: Addressed): Credential | undefined {
   const cashu = cashuHeader(req);
-  if (cashu !== undefined) return { kind: 'token', token: new Secret(cashu), remainder: 'return' };
-  return bearerCredential(req);
+  if (cashu === undefined) return bearerCredential(req);
+  return { kind: 'token', token: new Secret(cashu), remainder: 'return', source: () => sourceOf(req) };
 }
 
 export function cashuHeader(req: IncomingMessage): string | undefined {
@@ -20,17 +21,33 @@ export function cashuHeader(req: IncomingMessage): string | undefined {
 }
 
 /** `Authorization: Bearer …` or `x-api-key`; undefined when neither is there. Throws invalid_api_key. */
-export function bearerCredential(req: IncomingMessage): Credential | undefined {
+export function bearerCredential(req: Addressed): Credential | undefined {
   const text = bearerText(req);
-  if (text === undefined) return undefined;
+  if (text === undefined) {
+    refuseInUrl(req);
+    return undefined;
+  }
   const secret = new Secret(text);
+  const source = (): string | undefined => sourceOf(req);
   return looksLikeToken(text)
-    ? { kind: 'token', token: secret, remainder: 'keep' }
-    : { kind: 'key', key: secret };
+    ? { kind: 'token', token: secret, remainder: 'keep', source }
+    : { kind: 'key', key: secret, source };
+}
+
+/** Addresses end up in logs of proxies and in histories; whoever put a secret there should learn of it. */
+function refuseInUrl(req: Addressed): void {
+  const [, query] = req.url?.split('?', 2) ?? [];
+  for (const value of new URLSearchParams(query ?? '').values()) {
+    if (!looksLikeToken(value) && !/^(?:Bearer )?sk-/i.test(value)) continue;
+    throw new NodeError(
+      'credentials_in_url',
+      'A key or token stands in the address and was not used. Others may have read it: move the money, and send credentials in a header.',
+    );
+  }
 }
 
 /** Like `bearerCredential`, for routes that need one. Throws missing_api_key. */
-export function requiredBearer(req: IncomingMessage): Credential {
+export function requiredBearer(req: Addressed): Credential {
   const credential = bearerCredential(req);
   if (credential) return credential;
   throw new NodeError(

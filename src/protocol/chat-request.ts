@@ -43,6 +43,7 @@ export function readChatRequest(bytes: Buffer): ChatRequestFacts {
     ...readMaxTokens(body),
     choices: readChoices(body),
     promptTokens: Math.floor(countCharacters(body) / 3),
+    stored: (body['store'] ?? false) !== false,
   };
   checkLists(body);
   refusePricedExtras(body);
@@ -59,14 +60,16 @@ export function readChatRequest(bytes: Buffer): ChatRequestFacts {
   };
 }
 
-type Facts = Omit<ChatRequestFacts, 'bodyFor'>;
+/** `stored`: the client asks the upstream to keep the conversation, under the operator's account. */
+type Facts = Omit<ChatRequestFacts, 'bodyFor'> & { stored: boolean };
 
 function changes(facts: Facts, options: BodyOptions): ((body: Body) => Body) | undefined {
   const askUsage = options.forceUsage && facts.stream && facts.includeUsage !== true;
   const clamp = options.maxTokens !== undefined && options.maxTokens !== facts.maxTokens;
-  if (options.model === facts.model && !askUsage && !clamp) return undefined;
+  if (options.model === facts.model && !askUsage && !clamp && !facts.stored) return undefined;
   return (body) => {
     const changed: Body = { ...body, model: options.model };
+    if (facts.stored) changed['store'] = false;
     if (clamp) {
       // Where the client sent both fields they are equal; one of them is enough.
       delete changed['max_completion_tokens'];

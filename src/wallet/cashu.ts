@@ -15,8 +15,8 @@ import { planReceive } from './plan.ts';
 import { createPurse } from './purse.ts';
 import { anyChangeSplit } from './split.ts';
 import { swapRound } from './swap.ts';
-import { inspectToken } from './token.ts';
-import type { InputProof, MintStatus, SwapOutcome, SwapRequest, Wallet } from './wallet.ts';
+import { claimOf, inspectToken } from './token.ts';
+import type { InputProof, MintStatus, SwapOutcome, SwapRequest, TokenInfo, Wallet } from './wallet.ts';
 
 export interface WalletOptions {
   mints: readonly ListedMint[];
@@ -106,18 +106,26 @@ export function createWallet(options: WalletOptions): Wallet {
     return { keyset: active.id, feePpk };
   }
 
-  async function checkStates(mintUrl: string, proofs: StoredProof[]) {
+  async function checkStates<T>(mintUrl: string, proofs: T[], ysOf: (portion: T[]) => Promise<string[]>) {
     const { client } = mints.get(mintUrl);
     const size = LIMITS.mint.statesPerRequest;
     const states: ('UNSPENT' | 'PENDING' | 'SPENT' | 'UNKNOWN')[] = [];
     for (let start = 0; start < proofs.length; start += size) {
       const portion = proofs.slice(start, start + size);
-      const Ys = await curve.run({ type: 'own-ys', proofs: portion }, 2);
+      const Ys = await ysOf(portion);
       const answer = await client.post('/v1/checkstate', JSON.stringify({ Ys }));
       const known = answer.kind === 'ok' ? readStates(answer.body, Ys) : undefined;
       states.push(...(known ?? portion.map(() => 'UNKNOWN' as const)));
     }
     return states;
+  }
+
+  async function spentClaims(info: TokenInfo): Promise<string[]> {
+    const secrets = info.proofs.reveal().map((proof) => proof.secret);
+    const states = await checkStates(info.mint, secrets, (portion) =>
+      curve.run({ type: 'ys', secrets: portion }, 0),
+    );
+    return secrets.filter((_, i) => states[i] === 'SPENT').map(claimOf);
   }
 
   function paymentRequest(...[amount]: Parameters<Wallet['paymentRequest']>): string {
@@ -168,7 +176,9 @@ export function createWallet(options: WalletOptions): Wallet {
     encodeToken: (mint, unit, proofs) => purse.encode(mints.get(mint), unit, proofs),
     activeKeyset,
     split: anyChangeSplit,
-    checkStates: (mint, _unit, proofs) => checkStates(mint, proofs),
+    checkStates: (mint, _unit, proofs) =>
+      checkStates(mint, proofs, (portion) => curve.run({ type: 'own-ys', proofs: portion }, 2)),
+    spentClaims,
     paymentRequest,
     mints: statuses,
     start: () => mints.start(),

@@ -4,11 +4,12 @@ import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import * as http from 'node:http';
 import * as https from 'node:https';
 import type { LookupFunction } from 'node:net';
+import { isPrivateAddress } from '../base/address.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
 import { type Breaker, createBreaker } from './breaker.ts';
-import { ipLiteral, isPrivateAddress } from './mint-url.ts';
+import { ipLiteral } from './mint-url.ts';
 
 export type MintAnswer =
   | { kind: 'ok'; body: unknown }

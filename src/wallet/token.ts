@@ -26,7 +26,7 @@ export function inspectToken(text: string, unitsOf: UnitsOfMint): TokenInfo {
   }
   const checked = proofs.map(checkProof);
   const face = faceOf(checked, knownUnit);
-  const claims = checked.map((proof) => sha256Hex(proof.secret).slice(0, 32)).sort();
+  const claims = checked.map((proof) => claimOf(proof.secret)).sort();
   if (new Set(claims).size !== claims.length) {
     throw new NodeError('duplicate_proofs', 'The token contains the same proof twice.');
   }
@@ -42,6 +42,9 @@ export function inspectToken(text: string, unitsOf: UnitsOfMint): TokenInfo {
     proofs: new Secret(checked),
   };
 }
+
+/** Identity of a proof: 128 bits of the hash of its secret. */
+export const claimOf = (secret: string): string => sha256Hex(secret).slice(0, 32);
 
 /** Without surrounding space and URI scheme; sizes are checked before anything is decoded. */
 function normaliseText(text: string): string {
@@ -83,7 +86,13 @@ function decodeB(body: string): Decoded {
 function decodeA(body: string): Decoded {
   const value = JSONInt.parse(Buffer.from(body, 'base64url').toString('utf8'));
   const entries = record(value)['token'];
-  if (!Array.isArray(entries) || entries.length !== 1) throw invalid('it must hold the money of one mint');
+  if (!Array.isArray(entries) || entries.length === 0) throw invalid('it holds no money');
+  if (entries.length > 1) {
+    throw new NodeError(
+      'multi_mint_token',
+      'The token holds money of several mints. Send one token per mint.',
+    );
+  }
   const entry = record(entries[0]);
   const proofs = entry['proofs'];
   if (!Array.isArray(proofs)) throw invalid('it has no list of proofs');

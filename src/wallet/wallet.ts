@@ -77,7 +77,7 @@ export interface MintStatus {
 }
 
 export interface Wallet {
-  /** Reads a token offline. Throws NodeError: invalid_cashu_token, untrusted_mint, unsupported_unit, token_too_large, duplicate_proofs, locked_token, cashu_token_zero_value. */
+  /** Reads a token offline. Throws NodeError: invalid_cashu_token, multi_mint_token, untrusted_mint, unsupported_unit, token_too_large, duplicate_proofs, locked_token, cashu_token_zero_value. */
   inspect: (token: string) => TokenInfo;
   /** Throws NodeError: unknown_keyset, unsupported_keyset, keyset_expiring, cashu_token_swap_fees_exceed_amount, mint_unreachable, mint_rate_limited, mint_quarantined. */
   planReceive: (info: TokenInfo) => Promise<ReceivePlan>;
@@ -86,6 +86,11 @@ export interface Wallet {
    * crash or a full queue loses stays unchecked and is counted in `wallet.dleq.skipped` and `wallet.dleq.lost`.
    */
   swap: (request: SwapRequest) => Promise<SwapOutcome>;
+  /**
+   * Claims of those proofs of a presented token that the mint calls SPENT (NUT-07); none when it does not answer.
+   * The only evidence that a single proof is dead: a refused swap says it of the token as a whole.
+   */
+  spentClaims: (info: TokenInfo) => Promise<string[]>;
   /** Starts unblinding in the worker, so that a token of these proofs is ready when it is wanted. */
   prepare: (mint: string, unit: Unit, proofs: StoredProof[]) => void;
   /** Text of a V4 token (NUT-00) made of our proofs: the same proofs always give the same text. */

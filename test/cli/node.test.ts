@@ -119,7 +119,7 @@ test('a port that is taken is named', async () => {
   const relay = await emptyRelay();
   const cwd = await makeNode(relay.url, { listen: { port: relay.port }, public_urls: [] });
   const io = fakeTerminal({ argv: ['start', '--log-level', 'silent'], cwd, isTTY: false });
-  expect(await io.done()).toBe(1);
+  expect(await io.done()).toBe(69);
   expect(io.err()).toContain(String(relay.port));
 });
 

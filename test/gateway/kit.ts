@@ -9,7 +9,9 @@ import { Secret } from '../../src/base/secret.ts';
 import { tokenTextHash } from '../../src/base/token-text.ts';
 import { createAccounts } from '../../src/gateway/account.ts';
 import { createDeposits } from '../../src/gateway/deposit.ts';
+import { createDeadTokens } from '../../src/gateway/dead-tokens.ts';
 import { createDriver } from '../../src/gateway/drive.ts';
+import { createJunkLimit } from '../../src/gateway/rate.ts';
 import { createPayers } from '../../src/gateway/payer.ts';
 import { createPayouts } from '../../src/gateway/payout.ts';
 import type { Credential } from '../../src/gateway/request.ts';
@@ -32,6 +34,8 @@ export interface ToyWallet extends Wallet {
   answers: ((request: SwapRequest) => SwapOutcome | Promise<SwapOutcome>)[];
   /** Tokens whose proofs were redeemed elsewhere. */
   spend: (text: string) => void;
+  /** Lets the mint call the proof of this name SPENT (NUT-07). */
+  spendProof: (name: string) => void;
   swaps: () => number;
 }
 
@@ -59,11 +63,13 @@ const inspect = (text: string): TokenInfo => {
 
 export function toyWallet(): ToyWallet {
   const spent = new Set<string>();
+  const spentProofs = new Set<string>();
   const answers: ToyWallet['answers'] = [];
   let swaps = 0;
   return {
     answers,
     spend: (text) => void spent.add(text),
+    spendProof: (name) => void spentProofs.add(sha256Hex(name).slice(0, 32)),
     swaps: () => swaps,
     inspect,
     planReceive: (info) => {
@@ -102,6 +108,7 @@ export function toyWallet(): ToyWallet {
       );
       return proofs.map(() => (spent.has(text) ? 'SPENT' : 'UNSPENT'));
     },
+    spentClaims: (info) => Promise.resolve(info.claims.filter((claim) => spentProofs.has(claim))),
     paymentRequest: () => 'creqA',
     mints: () => [A, B].map((url) => ({ url, unit: 'sat', reachable: true, quarantined: false })),
     start: () => Promise.resolve(),
@@ -118,9 +125,11 @@ export async function newTill(wrap: (ledger: Ledger) => Ledger = (ledger) => led
   const driver = createDriver({ clock, log });
   onTestFinished(() => driver.close());
   const sealer = createSealer(Buffer.alloc(32, 7));
-  const deposits = createDeposits({ ledger, wallet, sealer, driver, log });
+  const junk = createJunkLimit({ clock });
+  const dead = createDeadTokens({ clock });
+  const deposits = createDeposits({ ledger, wallet, sealer, driver, dead, junk, log });
   const payouts = createPayouts({ ledger, wallet, driver, log });
-  const payers = createPayers({ ledger, wallet, deposits, keySecret: new Secret(Buffer.alloc(32, 9)) });
+  const payers = createPayers({ ledger, wallet, deposits, keySecret: new Secret(Buffer.alloc(32, 9)), junk });
   const accounts = createAccounts({ ledger, wallet, payers, deposits, payouts, log });
   const asKey = (key: Secret): Credential => ({ kind: 'key', key });
   return {

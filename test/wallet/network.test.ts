@@ -2,11 +2,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { decodePaymentRequest } from '@cashu/cashu-ts';
 import { afterEach, expect, test } from 'vitest';
+import { isPrivateAddress } from '../../src/base/address.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { msat, type Unit } from '../../src/base/money.ts';
 import { createTestMint } from '../../src/demo/mint.ts';
 import { createWallet } from '../../src/wallet/cashu.ts';
-import { isPrivateAddress, normaliseMintUrl } from '../../src/wallet/mint-url.ts';
+import { normaliseMintUrl } from '../../src/wallet/mint-url.ts';
 import type { Wallet } from '../../src/wallet/wallet.ts';
 import { type LogLine, recordingLogger, SEED, testClock } from './harness.ts';
 
