@@ -1,0 +1,4 @@
+import { HTTP } from './http.ts';
+import { runRows } from './kit.ts';
+
+runRows(HTTP);

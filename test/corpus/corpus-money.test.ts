@@ -1,0 +1,4 @@
+import { runRows } from './kit.ts';
+import { MONEY } from './money.ts';
+
+runRows(MONEY);
