@@ -47,6 +47,7 @@ pricing:
 announce: { enabled: true, heartbeat_seconds: 3600 }
 dm: { enabled: true, chat: true }
 # payout: { lightning_address: op@example.com, threshold_sats: 10000 }
+# lightning: { allow_private: false }
 admin: { public: false }
 # limits: { max_connections: 4000, first_byte_seconds: 300, idle_seconds: 120, drain_seconds: 25 }
 `;

@@ -8,6 +8,7 @@ import { addBuyerCommands } from './cli-buyer.ts';
 import { addConfigCommands } from './cli-config.ts';
 import { addInitCommand } from './cli-init.ts';
 import { addNodeCommands } from './cli-node.ts';
+import { addPayoutCommand } from './cli-payout.ts';
 import type { CliIo, CommandContext } from './cli-context.ts';
 import { createOutput } from './cli-output.ts';
 import { loadConfig } from './config.ts';
@@ -53,6 +54,7 @@ function createProgram(context: CommandContext): Command {
     });
   addInitCommand(program, context);
   addNodeCommands(program, context);
+  addPayoutCommand(program, context);
   addAnnounceCommands(program, context);
   addConfigCommands(program, context);
   addBackupCommands(program, context);

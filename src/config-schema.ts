@@ -210,6 +210,15 @@ export const settingsSchema = z.strictObject({
     })
     .optional()
     .describe('Automatic payout of earnings. Leave out to keep them in the node.'),
+  lightning: z
+    .strictObject({
+      allow_private: z
+        .boolean()
+        .default(false)
+        .describe('Lets Lightning addresses lead to this machine or a local network, by http: for tests.'),
+    })
+    .prefault({})
+    .describe('Refunds and payouts over Lightning.'),
   admin: z
     .strictObject({
       public: z.boolean().default(false).describe('Offer the operator pages on the public listener too.'),

@@ -94,7 +94,7 @@ export function createNode(
     const { catalogue, rate } = shop;
     const gateway = around(
       'gateway',
-      createGateway({ ledger, wallet, catalogue, rate, secrets, clock, log }),
+      createGateway({ ledger, wallet, catalogue, rate, secrets, payout: payoutRule(config), clock, log }),
     );
     const relays = createRelaySet({ relays: config.relayList, key: secrets.key, clock, log });
     const server = createHttpFace({
@@ -238,6 +238,7 @@ function walletOf(
       get: (key) => ledger.getValue(key),
       put: (key, value) => ledger.putValue(key, value).durable,
     },
+    allowPrivateAddresses: config.lightning.allow_private,
     clock,
     log,
   });
@@ -258,6 +259,9 @@ async function listen(server: Server, config: Config): Promise<string> {
   const name = anywhere[address.address] ?? address.address;
   return `http://${name.includes(':') ? `[${name}]` : name}:${address.port}`;
 }
+
+const payoutRule = ({ payout }: Config) =>
+  payout && { lightningAddress: payout.lightning_address, thresholdSats: payout.threshold_sats };
 
 /** Without an address there is nothing that a buyer could use. */
 const isAnnounced = ({ announce, relayList, public_urls }: Config): boolean =>

@@ -104,6 +104,54 @@ export const LIMITS = {
     /** A payout planned with remembered keysets waits so long for the mint's own word. */
     rememberedWaitMs: 2_000,
   },
+  invoice: {
+    /** Invoices that can still be paid; each is asked about until a day after its end. */
+    openMax: 1_000,
+    /** RIP-08. 1,000,000 sat, as the largest token. */
+    satsMax: 1_000_000,
+    /** A mint that names no end, or one in a year, is asked about its quote for an hour. */
+    secondsMax: 3_600,
+    /** An invoice that was paid at its last moment, or by a wallet that took its time, is still credited. */
+    graceSeconds: 86_400,
+    /** Longest invoices carry route hints and metadata; a bolt11 that fits a QR code is below 3 kB. */
+    charsMax: 4_096,
+    quoteCharsMax: 256,
+    /** Rounds of asking, by age of the invoice; slower where many wait, so that no mint is hammered. */
+    askFirstMs: 3_000,
+    askSoonMs: 15_000,
+    askLateMs: 60_000,
+    askExpiredMs: 600_000,
+    /** However many wait: within the day of grace each is asked about. */
+    askSlowestMs: 21_600_000,
+    /** Within these ages (seconds) the first two paces hold. */
+    firstSeconds: 120,
+    soonSeconds: 1_200,
+    /** Waiting invoices that are asked about at the full pace. */
+    fullPaceMax: 20,
+    /** Keys of top-ups under way, kept in memory for clients that look for them in the status. */
+    keysRememberedMax: 1_000,
+  },
+  melt: {
+    /** Quote again with a smaller amount where the fee reserve was larger than expected. */
+    quotesMax: 4,
+    /** Fee reserve expected before the first quote, in percent and at least this many sats. */
+    reservePercent: 1,
+    reserveSatsMin: 2,
+    /** A mint that wants to keep back more than half of a payment is not paid with. */
+    reserveShareMax: 0.5,
+    /** The same refund without an Idempotency-Key within this time is the same call. */
+    sameCallSeconds: 600,
+    /** How often earnings are compared with the threshold, and the pause after a payout that did not work. */
+    payoutCheckMs: 900_000,
+  },
+  lnurl: {
+    timeoutMs: 10_000,
+    /** LUD-06 answers are below 2 kB; some carry a picture in their metadata. */
+    answerBytesMax: 256 * KiB,
+    addressCharsMax: 256,
+    /** An invoice must leave time for its payment. */
+    secondsLeftMin: 30,
+  },
   upstream: {
     connectTimeoutMs: 10_000,
     /** Reasoning models think long before the first byte. */

@@ -27,6 +27,12 @@ export type MintFault =
   | 'wrong-keyset'
   /** Done; the DLEQ proofs do not hold. */
   | 'bad-dleq'
+  /** A quote whose invoice asks for twice as much. */
+  | 'wrong-invoice'
+  /** The quote is locked to a key that nobody asked for. */
+  | 'wrong-lock'
+  /** Paid, and nothing of what was overpaid comes back, not by a restore either. */
+  | 'keep-change'
   | 'redirect'
   /** An answer without end. */
   | 'huge-body';

@@ -5,9 +5,11 @@ import { type Clock, unixSeconds } from '../base/time.ts';
 import type { MintBook, MintInput, MintOutput } from './mint-book.ts';
 import { type MintFault, spoil } from './mint-faults.ts';
 import type { MintKeys, MintKeyset } from './mint-keys.ts';
+import type { MintMelts } from './mint-melts.ts';
 import type { MintQuotes } from './mint-quotes.ts';
 import { MintRefusal } from './mint-refusal.ts';
 import type { MintStats } from './mint.ts';
+import { playInvoice } from './play-invoice.ts';
 
 export interface MintRoute {
   /** Path without ids, for statistics. */
@@ -20,10 +22,11 @@ export function createMintRoutes(parts: {
   keys: MintKeys;
   book: MintBook;
   quotes: MintQuotes;
+  melts: MintMelts;
   stats: MintStats;
   clock: Clock;
 }): (method: string, path: string) => MintRoute | undefined {
-  const { unit, keys, book, quotes, stats, clock } = parts;
+  const { unit, keys, book, quotes, melts, stats, clock } = parts;
 
   const fixed: Record<string, MintRoute['run']> = {
     'GET /v1/info': () => info(unit, unixSeconds(clock)),
@@ -47,10 +50,13 @@ export function createMintRoutes(parts: {
       const { outputs, signatures } = book.restore(outputsOf(body));
       return { outputs, signatures: spoil(fault, signatures) };
     },
-    'POST /v1/mint/quote/bolt11': (body) => {
+    'POST /v1/mint/quote/bolt11': (body, fault) => {
       if (field(body, 'unit') !== unit) throw new MintRefusal(11013, 'unit is not supported');
       const pubkey = field(body, 'pubkey');
-      return quotes.openMint(Number(field(body, 'amount')), typeof pubkey === 'string' ? pubkey : undefined);
+      const amount = Number(field(body, 'amount'));
+      const quote = quotes.open(amount, typeof pubkey === 'string' ? pubkey : undefined);
+      if (fault === 'wrong-invoice') return { ...quote, request: playInvoice(amount * 2_000) };
+      return fault === 'wrong-lock' ? { ...quote, pubkey: `02${'11'.repeat(32)}` } : quote;
     },
     'POST /v1/mint/bolt11': (body, fault) => {
       const signature = field(body, 'signature');
@@ -59,15 +65,18 @@ export function createMintRoutes(parts: {
     },
     'POST /v1/melt/quote/bolt11': (body) => {
       if (field(body, 'unit') !== unit) throw new MintRefusal(11013, 'unit is not supported');
-      return quotes.openMelt(text(field(body, 'request')));
+      return melts.open(text(field(body, 'request')));
     },
-    'POST /v1/melt/bolt11': (body) =>
-      quotes.melt(text(field(body, 'quote')), inputsOf(body), field(body, 'outputs') ? outputsOf(body) : []),
+    'POST /v1/melt/bolt11': (body, fault) => {
+      const blanks = field(body, 'outputs') && fault !== 'keep-change' ? outputsOf(body) : [];
+      const quote = melts.melt(text(field(body, 'quote')), inputsOf(body), blanks);
+      return { ...quote, change: quote.change && spoil(fault, quote.change) };
+    },
   };
   const withId: { prefix: string; run: (id: string) => unknown }[] = [
     { prefix: 'GET /v1/keys/', run: (id) => ({ keysets: [keysOf(keys.find(id))] }) },
-    { prefix: 'GET /v1/mint/quote/bolt11/', run: quotes.mintQuote },
-    { prefix: 'GET /v1/melt/quote/bolt11/', run: quotes.meltQuote },
+    { prefix: 'GET /v1/mint/quote/bolt11/', run: quotes.quote },
+    { prefix: 'GET /v1/melt/quote/bolt11/', run: melts.quote },
   ];
 
   return (method, path) => {

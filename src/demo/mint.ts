@@ -7,12 +7,14 @@ import { type Clock, systemClock } from '../base/time.ts';
 import { createMintBook } from './mint-book.ts';
 import { createMintFaults, failAfter, failBefore, type MintFaults } from './mint-faults.ts';
 import { createMintKeys, type MintKeyset, type PlayProof } from './mint-keys.ts';
-import { createMintQuotes } from './mint-quotes.ts';
+import { createMintMelts, type MeltEnding, type MeltQuote } from './mint-melts.ts';
+import { createMintQuotes, type MintQuote } from './mint-quotes.ts';
 import { MintRefusal } from './mint-refusal.ts';
 import { createMintRoutes } from './mint-routes.ts';
 
 export type { MintFault } from './mint-faults.ts';
-export { playInvoice } from './mint-quotes.ts';
+export type { MeltEnding } from './mint-melts.ts';
+export { playInvoice } from './play-invoice.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -26,6 +28,8 @@ export interface TestMintOptions {
   dleq?: boolean;
   /** Mint quotes are paid as soon as they exist. Default true; else `payQuote` pays them. */
   autoPay?: boolean;
+  /** Locks mint quotes to the key of whoever asks (NUT-20). Default true. */
+  locks?: boolean;
   /** Version of keyset ids: 1 as new mints make them (default), 0 as most running mints still do. */
   keysetVersion?: 0 | 1;
   /** Answers 11000 for inactive keysets and wrong sums, as nutshell 0.20 does. Default false: the code of the NUTs. */
@@ -44,7 +48,16 @@ export interface TestMint extends Omit<MintFaults, 'next'> {
   issue: (amount: number, options?: { amounts?: number[] }) => Promise<string>;
   /** Proofs of new play money. */
   conjure: (amounts: number[]) => PlayProof[];
-  payQuote: (id: string) => void;
+  /** Pays a mint quote, named by its id or its invoice. */
+  payQuote: (idOrInvoice: string) => void;
+  mintQuotes: () => Readonly<MintQuote>[];
+  /** How the next payments out end, one order for each; paid without an order. */
+  meltNext: (ending: MeltEnding) => void;
+  /** Ends every payment out that is pending. */
+  settleMelts: (ending: 'paid' | 'failed') => void;
+  /** What the pretended routes cost from now on, and what is kept in reserve for them. */
+  setRoute: (cost: { fee?: number; reserve?: number }) => void;
+  meltQuotes: () => Readonly<MeltQuote>[];
   /** Shows the proof with this Y (NUT-07) as PENDING, or no longer. */
   setPending: (Y: string, pending: boolean) => void;
   stats: MintStats;
@@ -64,7 +77,8 @@ export async function createTestMint(options: TestMintOptions = {}): Promise<Tes
   const { port = 0, unit = 'sat', feePpk = 0, dleq = true, autoPay = true, clock = systemClock } = options;
   const keys = createMintKeys({ unit, feePpk, dleq, keysetVersion: options.keysetVersion ?? 1 });
   const book = createMintBook(keys);
-  const quotes = createMintQuotes({ unit, book, clock, autoPay, activeKeyset: () => keys.active().id });
+  const quotes = createMintQuotes({ unit, book, clock, autoPay, locks: options.locks ?? true });
+  const melts = createMintMelts({ unit, book, clock, activeKeyset: () => keys.active().id });
   const faults = createMintFaults(clock);
   let conjured = 0;
   const stats: MintStats = {
@@ -74,7 +88,7 @@ export async function createTestMint(options: TestMintOptions = {}): Promise<Tes
       return conjured + book.totals().signed - book.totals().spent;
     },
   };
-  const routes = createMintRoutes({ unit, keys, book, quotes, stats, clock });
+  const routes = createMintRoutes({ unit, keys, book, quotes, melts, stats, clock });
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? '/').split('?')[0] ?? '/';
@@ -119,6 +133,11 @@ export async function createTestMint(options: TestMintOptions = {}): Promise<Tes
     },
     conjure,
     payQuote: quotes.pay,
+    mintQuotes: quotes.all,
+    meltNext: melts.order,
+    settleMelts: melts.settle,
+    setRoute: melts.setRoute,
+    meltQuotes: melts.all,
     setPending: book.setPending,
     stats,
     close: async () => {

@@ -36,6 +36,8 @@ export interface Accounts {
   topUp: (credential: Credential, token: Secret) => Promise<{ credited: Msat; replayed: boolean }>;
   /** Throws refund_busy, nothing_to_refund, refund_too_small, invalid_api_key, mint_unreachable. */
   refund: (credential: Credential, amountSats?: number, idempotencyKey?: string) => Promise<PaidOut>;
+  /** The account that a refund would be of; an unseen token stays its owner's. Throws invalid_api_key. */
+  refundable: (credential: Credential) => Promise<AccountId>;
   /** Change of a one-shot payment by its original token; the same token again until it is spent. */
   claimChange: (original: Secret) => Promise<PaidOut>;
   /** Makes the change of a one-shot payment that has just been settled; less than one unit stays with the node. */
@@ -104,6 +106,8 @@ export function createAccounts(parts: {
       const units = operation.plan.amounts.reduce((sum, amount) => sum + amount, 0);
       return { credited: unitToMsat(units, operation.unit), replayed };
     },
+
+    refundable: accountForRefund,
 
     refund: async (credential, amountSats, idempotencyKey) => {
       const id = await accountForRefund(credential);

@@ -9,6 +9,8 @@ export interface StepResult {
   done: boolean;
   /** The mint asked for this much patience (429). */
   retryAfterMs?: number;
+  /** Nothing is wrong: somebody else has to act first. */
+  waits?: boolean;
 }
 
 export interface Driver {
@@ -35,7 +37,8 @@ export function createDriver(parts: { clock: Clock; log: Logger }): Driver {
     for (let attempt = 0; !stop.signal.aborted; attempt++) {
       const result = await step(attempt);
       if (result.done) return;
-      if (attempt > 3) log.warn('gateway.operation.unresolved', { operation: id, attempt });
+      if (attempt > 3 && result.waits !== true)
+        log.warn('gateway.operation.unresolved', { operation: id, attempt });
       await clock.sleep(result.retryAfterMs ?? pause, stop.signal);
       pause = Math.min(pause * 2, LIMITS.mint.retryMaxMs);
     }

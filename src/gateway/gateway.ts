@@ -13,6 +13,9 @@ import { createDeadTokens } from './dead-tokens.ts';
 import { createDeposits } from './deposit.ts';
 import { createDriver } from './drive.ts';
 import { createHolds } from './holds.ts';
+import { createInvoices } from './invoice.ts';
+import { type Lightning, type PayoutRule, createLightning, payOutEarnings } from './lightning.ts';
+import { createMelts } from './melt.ts';
 import { createOutcomes } from './outcomes.ts';
 import { createPayers } from './payer.ts';
 import { createPayouts } from './payout.ts';
@@ -25,6 +28,7 @@ import { createDrains } from './stream-answer.ts';
 export interface Gateway {
   serve: (request: InferenceRequest) => Promise<Answer>;
   accounts: Accounts;
+  lightning: Lightning;
   /** Takes up unfinished operations and begins to look after leases. Returns how many were taken up. */
   start: () => number;
   /** Requests that hold money at this moment. */
@@ -38,6 +42,7 @@ export function createGateway(parts: {
   catalogue: Catalogue;
   rate: RateSource;
   secrets: { sealer: Sealer; keySecret: Secret<Uint8Array> };
+  payout?: PayoutRule | undefined;
   clock: Clock;
   log: Logger;
 }): Gateway {
@@ -48,6 +53,9 @@ export function createGateway(parts: {
   const deposits = createDeposits({ ledger, wallet, sealer: secrets.sealer, driver, dead, junk, log });
   const payouts = createPayouts({ ledger, wallet, driver, log });
   const payers = createPayers({ ledger, wallet, deposits, keySecret: secrets.keySecret, junk });
+  const { sealer, keySecret } = secrets;
+  const invoices = createInvoices({ ledger, wallet, sealer, driver, keySecret, clock, log });
+  const melts = createMelts({ ledger, wallet, driver, clock, log });
   const holds = createHolds({ ledger, wallet });
   const accounts = createAccounts({ ledger, wallet, payers, deposits, payouts, log });
   const stop = new AbortController();
@@ -64,6 +72,7 @@ export function createGateway(parts: {
     }
   }
   let leases: Promise<void> | undefined;
+  let earnings: Promise<void> | undefined;
 
   return {
     serve: createServe({
@@ -79,14 +88,19 @@ export function createGateway(parts: {
       log,
     }),
     accounts,
+    lightning: createLightning({ ledger, invoices, melts, payers }),
     start: () => {
       leases = lookAfterLeases();
-      return resumeUnfinished({ ledger, deposits, payouts, log });
+      const rule = parts.payout;
+      if (rule) earnings = payOutEarnings({ ledger, melts, rule, clock, log, signal: stop.signal });
+      return resumeUnfinished({ ledger, deposits, payouts, invoices, melts, log });
     },
     active: () => holds.open(),
     close: async () => {
       stop.abort();
       await Promise.all([leases, driver.close()]);
+      // A payout that waits for an address ends with the wallet; what it opened is taken up at the next start.
+      void earnings;
     },
   };
 }

@@ -25,7 +25,7 @@ export interface Payers {
   keyOfToken: (info: TokenInfo) => string;
 }
 
-type KeyCredential = Extract<Credential, { kind: 'key' }>;
+export type KeyCredential = Extract<Credential, { kind: 'key' }>;
 type TokenCredential = Extract<Credential, { kind: 'token' }>;
 
 export const DEAD_KEY_MESSAGE =

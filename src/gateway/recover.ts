@@ -2,15 +2,19 @@
 import type { Logger } from '../base/log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Deposits } from './deposit.ts';
+import type { Invoices } from './invoice.ts';
+import type { Melts } from './melt.ts';
 import type { Payouts } from './payout.ts';
 
 export function resumeUnfinished(parts: {
   ledger: Ledger;
   deposits: Deposits;
   payouts: Payouts;
+  invoices: Invoices;
+  melts: Melts;
   log: Logger;
 }): number {
-  const { ledger, deposits, payouts, log } = parts;
+  const { ledger, deposits, payouts, invoices, melts, log } = parts;
   let resumed = 0;
   for (const operation of ledger.unfinished()) {
     if (operation.state === 'blocked') {
@@ -19,8 +23,19 @@ export function resumeUnfinished(parts: {
     }
     log.info('gateway.operation.resumed', { operation: operation.id, kind: operation.kind });
     resumed += 1;
-    if (operation.kind === 'receive') deposits.resume(operation);
-    else payouts.resume(operation);
+    switch (operation.kind) {
+      case 'receive':
+        deposits.resume(operation);
+        break;
+      case 'send':
+        payouts.resume(operation);
+        break;
+      case 'mint':
+        invoices.resume(operation);
+        break;
+      case 'melt':
+        melts.resume(operation);
+    }
   }
   return resumed;
 }

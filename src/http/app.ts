@@ -9,6 +9,7 @@ import { type BalanceRoutes, createBalanceRoutes } from './balance.ts';
 import { createExpressServer, requestId } from './context.ts';
 import { replyError, toNodeError } from './error.ts';
 import { createFraming } from './framing.ts';
+import { LIGHTNING_PATHS, mountLightning } from './lightning.ts';
 import { createPaidRoute } from './paid.ts';
 import { type PublicFacts, createPublicRoutes } from './public.ts';
 import { commonHeaders } from './reply.ts';
@@ -54,7 +55,8 @@ export function createHttpFace(parts: {
   route('post', paidPaths, paid);
 
   app.options('/{*path}', preflight);
-  mountBalance(route, createBalanceRoutes({ accounts: gateway.accounts }));
+  mountBalance(route, createBalanceRoutes({ accounts: gateway.accounts, lightning: gateway.lightning }));
+  mountLightning(route, gateway.lightning);
 
   const pages = createPublicRoutes(facts);
   route('get', withAndWithoutV1('/info'), pages.info);
@@ -92,7 +94,7 @@ function preflight(req: Request, res: Response): void {
     'GET, POST, DELETE, OPTIONS',
     'access-control-allow-headers',
     req.headers['access-control-request-headers'] ??
-      'authorization, content-type, x-cashu, x-cashu-change, x-api-key, idempotency-key, x-routstr-model-path',
+      'authorization, content-type, x-cashu, x-cashu-change, x-api-key, x-claim-secret, idempotency-key, x-routstr-model-path',
     'access-control-max-age',
     '86400',
     'vary',
@@ -104,6 +106,7 @@ function preflight(req: Request, res: Response): void {
 
 function mountRefusals(app: Express, log: Logger): void {
   const known = new Map<RegExp, string>([
+    ...LIGHTNING_PATHS,
     [/^(?:\/v1)?\/chat\/completions\/?$/, 'POST'],
     [/^(?:\/v1)?\/(?:balance|wallet)\/(?:topup|refund)\/?$/, 'POST'],
     [/^(?:\/v1)?\/(?:balance|wallet)\/create\/?$/, 'GET, POST'],

@@ -1,11 +1,13 @@
 /** Balance routes: create, info, top up, refund; the same handlers under /v1/balance and /v1/wallet. */
 import type { Request, Response } from 'express';
 import { NodeError } from '../base/error.ts';
-import { type Msat, ZERO, msat } from '../base/money.ts';
+import { type Msat, ZERO, msat, unitToMsat } from '../base/money.ts';
 import { Secret } from '../base/secret.ts';
 import { looksLikeToken } from '../base/token-text.ts';
 import type { AccountInfo, AccountTerms, Accounts } from '../gateway/account.ts';
 import { deadKey } from '../gateway/payer.ts';
+import type { Lightning } from '../gateway/lightning.ts';
+import type { Remitted } from '../gateway/melt.ts';
 import type { PaidOut } from '../gateway/payout.ts';
 import { readOptionalObject } from './body.ts';
 import { requestId } from './context.ts';
@@ -20,8 +22,8 @@ export interface BalanceRoutes {
   refund: (req: Request, res: Response) => Promise<void>;
 }
 
-export function createBalanceRoutes(parts: { accounts: Accounts }): BalanceRoutes {
-  const { accounts } = parts;
+export function createBalanceRoutes(parts: { accounts: Accounts; lightning: Lightning }): BalanceRoutes {
+  const { accounts, lightning } = parts;
   return {
     create: async (req, res) => {
       const fields = req.method === 'GET' ? queryFields(req) : await readOptionalObject(req);
@@ -61,8 +63,15 @@ export function createBalanceRoutes(parts: { accounts: Accounts }): BalanceRoute
         answer(req, res, paidBody(paid), ['x-cashu', paid.token.reveal()]);
         return;
       }
-      refuseAddress(body);
-      const paid = await accounts.refund(requiredBearer(req), amountField(body), idempotencyKey(req));
+      const bearer = requiredBearer(req);
+      const [amountSats, key] = [amountField(body), idempotencyKey(req)];
+      const how = { address: addressField(body), amountSats, idempotencyKey: key };
+      const sent = await lightning.refundTo(await accounts.refundable(bearer), how);
+      if (sent) {
+        answer(req, res, remittedBody(sent), replayedHeader(sent.replayed));
+        return;
+      }
+      const paid = await accounts.refund(bearer, amountSats, key);
       answer(req, res, paidBody(paid), replayedHeader(paid.replayed));
     },
   };
@@ -127,7 +136,7 @@ function tokenField(fields: Record<string, unknown>, names: readonly string[]): 
 }
 
 /** Terms of a new key; query parameters arrive as strings. */
-function termsOf(fields: Record<string, unknown>): AccountTerms {
+export function termsOf(fields: Record<string, unknown>): AccountTerms {
   const limit = optionalWhole(fields, 'balance_limit');
   const validity = optionalWhole(fields, 'validity_date') ?? optionalWhole(fields, 'key_expiry');
   const reset = optionalText(fields, 'balance_limit_reset');
@@ -172,16 +181,22 @@ function amountField(body: Record<string, unknown>): number | undefined {
   return value;
 }
 
-/** Who names an address expects nothing in the answer that is worth anything. */
-function refuseAddress(body: Record<string, unknown>): void {
-  const param = ['lightning_address', 'refund_address'].find((name) => (body[name] ?? '') !== '');
-  if (param === undefined) return;
-  throw new NodeError(
-    'unsupported_parameter',
-    'This node pays refunds as a token only. Leave the address out; nothing was refunded.',
-    { param },
-  );
+/** Where a refund goes: an address of the body, `null` for a token, else what the account was created with. */
+function addressField(body: Record<string, unknown>): string | null | undefined {
+  const value = body['lightning_address'] ?? body['refund_address'];
+  if (value === undefined && body['lightning_address'] === null) return null;
+  return optionalText({ lightning_address: value }, 'lightning_address');
 }
+
+const remittedBody = ({ operation }: Remitted): Record<string, unknown> => ({
+  recipient: operation.recipient,
+  [operation.unit === 'sat' ? 'sats' : 'msats']: String(operation.amount),
+  status: 'paid',
+  refund_id: operation.id,
+  operation_id: operation.id,
+  fee_msats: (operation.spent ?? 0) - unitToMsat(operation.amount, operation.unit),
+  ...(operation.preimage !== undefined && { preimage: operation.preimage }),
+});
 
 function idempotencyKey(req: Request): string | undefined {
   const value = req.headers['idempotency-key'];

@@ -32,6 +32,7 @@ interface OperationFacts {
   unit: string;
   debit?: number;
   swap?: { inputs: { amount: number }[] };
+  spend?: { inputs: { amount: number }[] };
 }
 
 const ASSET = /^(proofs:|inflight)/;
@@ -146,9 +147,9 @@ function checkPool(proofs: PoolProof[], balances: Balances, differ: Differ): voi
 /** Money owed or in flight belongs to exactly the operations that are under way. */
 function checkOperations(operations: OperationFacts[], balances: Balances, differ: Differ): void {
   const expected = new Map<string, number>();
-  for (const { id, kind, state, unit, debit, swap } of operations) {
-    if (kind !== 'send' || (state !== 'executing' && state !== 'blocked')) continue;
-    const units = (swap?.inputs ?? []).reduce((sum, { amount }) => sum + amount, 0);
+  for (const { id, kind, state, unit, debit, swap, spend } of operations) {
+    if ((kind !== 'send' && kind !== 'melt') || (state !== 'executing' && state !== 'blocked')) continue;
+    const units = ((swap ?? spend)?.inputs ?? []).reduce((sum, { amount }) => sum + amount, 0);
     expected.set(`owed:${id}`, debit ?? 0);
     expected.set(`inflight:${id}`, units * (unit === 'sat' ? 1000 : 1));
   }

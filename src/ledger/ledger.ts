@@ -9,6 +9,7 @@
 import type { AccountId, OperationId } from '../base/id.ts';
 import type { Msat, Unit } from '../base/money.ts';
 import type { OutputPlan, StoredProof } from '../base/proof.ts';
+import type { LightningBooks, MeltOperation, MintOperation } from './lightning.ts';
 
 /** Resolves when the movement is fsynced; rejects with NodeError('storage_unavailable') if it never will be. */
 export interface Durable {
@@ -70,7 +71,7 @@ export type SettleOutcome =
  */
 export type OperationState = 'executing' | 'done' | 'failed' | 'blocked';
 
-interface OperationBase {
+export interface OperationBase {
   id: OperationId;
   state: OperationState;
   /** Machine readable, e.g. `token_already_spent`; set with `failed` and `blocked`. */
@@ -114,7 +115,7 @@ export interface SendOperation extends OperationBase {
   idempotencyKey?: string;
 }
 
-export type Operation = ReceiveOperation | SendOperation;
+export type Operation = ReceiveOperation | SendOperation | MintOperation | MeltOperation;
 
 export interface OpenReceive {
   id: OperationId;
@@ -191,7 +192,7 @@ export interface LedgerHealth {
   blocked: number;
 }
 
-export interface Ledger {
+export interface Ledger extends LightningBooks {
   account: (id: AccountId) => Account | undefined;
   /** What the account may still spend under its limit now; undefined where it has none. */
   limitLeft: (id: AccountId) => Msat | undefined;

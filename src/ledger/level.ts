@@ -6,6 +6,8 @@ import { asExitError } from './database.ts';
 import { createHolds } from './holds.ts';
 import type { Ledger } from './ledger.ts';
 import { type Lock, takeLock } from './lock.ts';
+import { createMelt } from './melt.ts';
+import { createMint } from './mint.ts';
 import { createOperations } from './operations.ts';
 import { reportTotals } from './postings.ts';
 import { createReceive } from './receive.ts';
@@ -69,6 +71,8 @@ function createVerbs(store: Store): Verbs & { releaseAll: () => number } {
     ...createReceive(store),
     ...createSend(store),
     ...createHolds(store),
+    ...createMint(store),
+    ...createMelt(store),
     totals: () => {
       store.guard();
       return reportTotals(store.books.balances);

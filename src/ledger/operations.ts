@@ -1,11 +1,12 @@
 /** Operations: rows they share, lookups, and the ends that are not success. */
 import { invariant } from '../base/error.ts';
 import type { OperationId } from '../base/id.ts';
-import { unitToMsat } from '../base/money.ts';
+import { type Msat, msat, unitToMsat } from '../base/money.ts';
 import type { OutputPlan, StoredProof } from '../base/proof.ts';
 import type { Unfinished } from './books.ts';
 import type { Entry, Movement, RowChanges } from './journal.ts';
 import type { Ledger, Operation, SendOperation } from './ledger.ts';
+import type { MeltOperation } from './lightning.ts';
 import { type PoolProof, type Shelf, proofKey } from './pool.ts';
 import { type Postings, minus, proofsAccount } from './postings.ts';
 import type { Store } from './store.ts';
@@ -34,7 +35,8 @@ export function createOperations(store: Store): Operations {
       const failed: Operation = { ...operation, state: 'failed', reason };
       // Whoever presents the token anew brings its proofs along; until then they are only a burden.
       if (failed.kind === 'receive') delete failed.inputs;
-      const back = operation.kind === 'send' ? giveBack(store, operation) : { p: {} };
+      const back =
+        operation.kind === 'send' || operation.kind === 'melt' ? giveBack(store, operation) : { p: {} };
       const r = { ...back.r, ...operationRows(store, failed) };
       return { durable: store.commit({ k: 'fail', i: id, ...back, r }) };
     },
@@ -116,13 +118,38 @@ export const faceOf = (proofs: readonly StoredProof[]): number =>
 export function payer(operation: Pick<SendOperation, 'purpose' | 'account'>, delta: number): Postings {
   return operation.purpose === 'withdraw' ? { payouts: delta } : { avail: delta };
 }
-export const accountField = (
-  operation: Pick<Operation, 'kind' | 'account'> & { purpose: string },
-): { a?: string } => (operation.purpose === 'withdraw' ? {} : { a: operation.account });
+export const accountField = (operation: Pick<Operation, 'account'> & { purpose: string }): { a?: string } =>
+  operation.purpose === 'withdraw' ? {} : { a: operation.account };
 
-/** Undoes the intent of a swap that never happened: inputs into the pool, money to whoever paid. */
-function giveBack(store: Store, operation: SendOperation): Pick<Movement, 'a' | 'p' | 'r' | 's'> {
-  const inputs = operation.swap?.inputs ?? [];
+/** Our proofs that are at a mint and may come back. */
+export const inputsOf = (operation: Operation): StoredProof[] => {
+  if (operation.kind === 'send') return operation.swap?.inputs ?? [];
+  return operation.kind === 'melt' ? (operation.spend?.inputs ?? []) : [];
+};
+
+/** Our proofs of a shelf that went into swaps and melts which are not finished, in its unit. */
+export function inFlight(store: Store, { mint, unit }: Shelf): number {
+  let sum = 0;
+  for (const id of store.books.unfinished.keys()) {
+    const operation = existing(store, id);
+    if (operation.mint === mint && operation.unit === unit) sum += faceOf(inputsOf(operation));
+  }
+  return sum;
+}
+
+/** What was earned and not taken out: fees and losses of the node are not the operator's to take. */
+export function earned({ books }: Store): Msat {
+  const balance = (name: string): number => books.balances.get(name) ?? 0;
+  const burden = Math.min(0, balance('mint_fees')) + Math.min(0, balance('losses'));
+  return msat(Math.max(0, balance('revenue') + balance('payouts') + burden));
+}
+
+/** Undoes the intent of a swap or melt that never happened: inputs into the pool, money to whoever paid. */
+function giveBack(
+  store: Store,
+  operation: SendOperation | MeltOperation,
+): Pick<Movement, 'a' | 'p' | 'r' | 's'> {
+  const inputs = inputsOf(operation);
   const value = unitToMsat(faceOf(inputs), operation.unit);
   const forget: Pick<Entry, 's'> =
     operation.purpose !== 'withdraw' && store.account(operation.account)?.lastRefund === operation.id

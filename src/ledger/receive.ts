@@ -146,7 +146,10 @@ const newAccount = (store: Store, { accountKind, mint, unit }: OpenReceive): Non
  * New money ends the replay of the last refund. An account with nothing that could be paid out (a refund leaves less
  * than one unit behind) refunds from now on where this money came from.
  */
-function newMoney(account: Account | undefined, { mint, unit }: ReceiveOperation): NonNullable<Entry['s']> {
+export function newMoney(
+  account: Account | undefined,
+  { mint, unit }: Pick<Account, 'mint' | 'unit'>,
+): NonNullable<Entry['s']> {
   const empty = account !== undefined && account.available < msatPerUnit(account.unit) && account.held === 0;
   return { lastRefund: null, ...(empty && { mint, unit }) };
 }

@@ -9,8 +9,10 @@ import type { Ledger, OpenSend, SendOperation, SendOutcome } from './ledger.ts';
 import {
   OPERATOR,
   accountField,
+  earned,
   existing,
   faceOf,
+  inFlight,
   noProofRows,
   operationRows,
   payer,
@@ -29,19 +31,7 @@ export function createSend(store: Store): Send {
   /** What the account can give; for the operator, what was earned and not yet taken out. */
   function availableTo(intent: OpenSend): Msat {
     if (intent.purpose !== 'withdraw') return store.account(intent.account)?.available ?? msat(0);
-    const earned = (books.balances.get('revenue') ?? 0) + (books.balances.get('payouts') ?? 0);
-    return msat(Math.max(0, earned));
-  }
-
-  /** Our proofs at that mint that went into swaps which are not finished. */
-  function inFlight({ mint, unit }: OpenSend): number {
-    const swaps = [...books.unfinished.keys()].map((id) => existing(store, id));
-    return swaps
-      .filter((operation) => operation.mint === mint && operation.unit === unit && operation.kind === 'send')
-      .reduce(
-        (sum, operation) => sum + faceOf(operation.kind === 'send' ? (operation.swap?.inputs ?? []) : []),
-        0,
-      );
+    return earned(store);
   }
 
   function replayed(intent: OpenSend): SendOutcome | undefined {
@@ -54,6 +44,7 @@ export function createSend(store: Store): Send {
     if (operation === undefined) return undefined;
     // A payout that failed gave everything back: the same key may try again.
     if (known !== undefined && operation.state === 'failed') return undefined;
+    if (operation.kind === 'melt' && known !== undefined) return undefined;
     invariant(operation.kind === 'send' && operation.account === account, 'an operation id has one owner');
     return { outcome: 'replayed', operation, durable: store.flushed() };
   }
@@ -110,7 +101,7 @@ export function createSend(store: Store): Send {
       (picked) => units + (takesAll ? 0 : feeOf(picked)) - faceOf(picked),
     );
     if (inputs === undefined)
-      return { outcome: 'no-proofs', have: books.pool.sum(intent), inFlight: inFlight(intent) };
+      return { outcome: 'no-proofs', have: books.pool.sum(intent), inFlight: inFlight(store, intent) };
     const fee = feeOf(inputs);
     const face = takesAll ? units - fee : units;
     const debit = unitToMsat(face + fee, intent.unit);

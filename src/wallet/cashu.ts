@@ -9,6 +9,8 @@ import type { Clock } from '../base/time.ts';
 import { createCurve } from './curve.ts';
 import { createDleqWatch } from './dleq-watch.ts';
 import type { WalletMemory } from './keyset-memory.ts';
+import { createLightning } from './lightning-mint.ts';
+import { createAddressBook } from './lnurl.ts';
 import { readStates } from './mint-answers.ts';
 import { createMints, type ListedMint, type Mint } from './mints.ts';
 import { planReceive } from './plan.ts';
@@ -24,6 +26,8 @@ export interface WalletOptions {
   seed: Uint8Array;
   /** Keeps the public keys of mints over a restart, so that tokens can be made while a mint is away. */
   memory?: WalletMemory;
+  /** Lets Lightning addresses lead to this machine or a local network. */
+  allowPrivateAddresses?: boolean;
   clock: Clock;
   log: Logger;
 }
@@ -37,6 +41,7 @@ export function createWallet(options: WalletOptions): Wallet {
   const mints = createMints({ listed: options.mints, memory: options.memory, clock, log });
   const purse = createPurse(curve);
   const dleqWatch = createDleqWatch({ curve, log });
+  const addresses = createAddressBook({ allowPrivate: options.allowPrivateAddresses ?? false, clock, log });
   const unknownRefusals = new Map<string, number>();
 
   function countUnknownRefusal(plan: OutputPlan): number {
@@ -180,10 +185,12 @@ export function createWallet(options: WalletOptions): Wallet {
       checkStates(mint, proofs, (portion) => curve.run({ type: 'own-ys', proofs: portion }, 2)),
     spentClaims,
     paymentRequest,
+    lightning: createLightning({ mints, curve, purse, dleqWatch, addresses, seed, clock, log }),
     mints: statuses,
     start: () => mints.start(),
     close: async () => {
       mints.close();
+      addresses.close();
       await curve.close();
     },
   };

@@ -5,7 +5,7 @@ import { canonicalKeysetId } from './mint-url.ts';
 import { isPoint } from './token.ts';
 
 const scalar = z.string().regex(/^[0-9a-fA-F]{64}$/);
-const signature = z.object({
+export const signature = z.object({
   id: z.string(),
   amount: z.int().positive(),
   C_: z.string().transform((text) => text.toLowerCase()),

@@ -1,15 +1,14 @@
 /** One mint over HTTP: bounded in time and size, no redirects, no hidden retries, public addresses only. */
 import { setMaxListeners } from 'node:events';
-import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import * as http from 'node:http';
 import * as https from 'node:https';
-import type { LookupFunction } from 'node:net';
 import { isPrivateAddress } from '../base/address.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
 import { type Breaker, createBreaker } from './breaker.ts';
 import { ipLiteral } from './mint-url.ts';
+import { publicLookup, readText } from './public-http.ts';
 
 export type MintAnswer =
   | { kind: 'ok'; body: unknown }
@@ -98,7 +97,7 @@ export function createMintClient(options: {
           },
         },
         (response) => {
-          readText(response).then((text) => {
+          readText(response, LIMITS.mint.responseBytesMax).then((text) => {
             finished.abort();
             const retryAfter = response.headers['retry-after'];
             resolve({ status: response.statusCode ?? 0, retryAfter, text });
@@ -141,31 +140,6 @@ export function createMintClient(options: {
       agent.destroy();
     },
   };
-}
-
-/** Resolves names for a connection and drops every address that is not public (also DNS rebinding). */
-const publicLookup: LookupFunction = (hostname, options, callback) => {
-  dnsLookup(hostname, { ...options, all: true }, (error, found: LookupAddress[]) => {
-    if (error !== null) return callback(error, '');
-    const allowed = found.filter((entry) => !isPrivateAddress(entry.address));
-    const first = allowed[0];
-    if (first === undefined) return callback(new Error('private_address'), '');
-    if (options.all === true) callback(null, allowed);
-    else callback(null, first.address, first.family);
-  });
-};
-
-async function readText(response: http.IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > LIMITS.mint.responseBytesMax) throw new Error('answer_too_large');
-    chunks.push(chunk);
-  }
-  // A connection that breaks inside a body ends the stream without an error if no length was promised.
-  if (!response.complete) throw new Error('answer_cut_off');
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 /**

@@ -85,7 +85,7 @@ const expiring = (what: string): NodeError =>
   new NodeError('keyset_expiring', `${what} The token is untouched; swap it to a newer keyset.`);
 
 /** The any-change split, or the largest denominations first where the keyset lacks one of its powers of two. */
-function outputAmounts(net: number, keys: Readonly<Record<string, string>>): number[] {
+export function outputAmounts(net: number, keys: Readonly<Record<string, string>>): number[] {
   const wanted = anyChangeSplit(net);
   if (wanted.every((amount) => Object.hasOwn(keys, String(amount)))) return wanted;
   const denominations = Object.keys(keys)

@@ -5,6 +5,7 @@
 import type { Msat, Unit } from '../base/money.ts';
 import type { OutputPlan, StoredProof } from '../base/proof.ts';
 import type { Secret } from '../base/secret.ts';
+import type { LightningWallet } from './lightning.ts';
 
 /** A proof as it stands in a token. `secret` and `C` are bearer money. */
 export interface InputProof {
@@ -107,6 +108,8 @@ export interface Wallet {
   ) => Promise<('UNSPENT' | 'PENDING' | 'SPENT' | 'UNKNOWN')[]>;
   /** NUT-18 payment request for the NUT-24 header of a 402; amount in sat, rounded up, plus room for input fees. */
   paymentRequest: (amount: Msat) => string;
+  /** Invoices in and out. */
+  lightning: LightningWallet;
   mints: () => MintStatus[];
   /** Opens connections and loads keysets of every listed mint; failures are logged and retried on use. */
   start: () => Promise<void>;

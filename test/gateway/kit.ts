@@ -110,6 +110,9 @@ export function toyWallet(): ToyWallet {
     },
     spentClaims: (info) => Promise.resolve(info.claims.filter((claim) => spentProofs.has(claim))),
     paymentRequest: () => 'creqA',
+    lightning: new Proxy({} as Wallet['lightning'], {
+      get: () => () => Promise.reject(new Error('this toy has no Lightning')),
+    }),
     mints: () => [A, B].map((url) => ({ url, unit: 'sat', reachable: true, quarantined: false })),
     start: () => Promise.resolve(),
     close: () => Promise.resolve(),

@@ -1,12 +1,12 @@
 /** The wallet port on simulated mints: the node's own plans and swap rounds, without curve arithmetic. */
 import { NodeError } from '../../src/base/error.ts';
-import { sha256Hex } from '../../src/base/id.ts';
 import type { Logger } from '../../src/base/log.ts';
 import { fromSat } from '../../src/base/money.ts';
 import type { OutputPlan, StoredProof } from '../../src/base/proof.ts';
 import { Secret } from '../../src/base/secret.ts';
 import type { Clock } from '../../src/base/time.ts';
 import { tokenTextHash } from '../../src/base/token-text.ts';
+import { claimOf } from '../../src/wallet/token.ts';
 import { unknownKeyset } from '../../src/wallet/keysets.ts';
 import { readStates } from '../../src/wallet/mint-answers.ts';
 import type { Mint } from '../../src/wallet/mints.ts';
@@ -51,6 +51,13 @@ export function createSimWallet(parts: { mints: readonly SimMint[]; clock: Clock
     return mint;
   };
 
+  async function statesOf(url: string, secrets: readonly string[]) {
+    const Ys = secrets.map(yOf);
+    const answer = await mintOf(url).client.post('/v1/checkstate', JSON.stringify({ Ys }));
+    const states = answer.kind === 'ok' ? readStates(answer.body, Ys) : undefined;
+    return states ?? secrets.map(() => 'UNKNOWN' as const);
+  }
+
   function inspect(text: string): TokenInfo {
     const { mint, proofs } = decodeToken(text);
     return {
@@ -58,7 +65,7 @@ export function createSimWallet(parts: { mints: readonly SimMint[]; clock: Clock
       unit: 'sat',
       face: fromSat(sumOf(proofs)),
       textHash: tokenTextHash(text),
-      claims: proofs.map(({ secret }) => sha256Hex(secret).slice(0, 32)).sort(),
+      claims: proofs.map(({ secret }) => claimOf(secret)).sort(),
       proofs: new Secret(proofs),
     };
   }
@@ -109,11 +116,18 @@ export function createSimWallet(parts: { mints: readonly SimMint[]; clock: Clock
       return { keyset: active.id, feePpk: (id) => keysets.get(id)?.feePpk ?? active.feePpk };
     },
     split: anyChangeSplit,
-    checkStates: async (url, _unit, proofs) => {
-      const Ys = proofsOfNode(proofs).map(({ secret }) => yOf(secret));
-      const answer = await mintOf(url).client.post('/v1/checkstate', JSON.stringify({ Ys }));
-      const states = answer.kind === 'ok' ? readStates(answer.body, Ys) : undefined;
-      return states ?? proofs.map(() => 'UNKNOWN' as const);
+    checkStates: (url, _unit, proofs) =>
+      statesOf(
+        url,
+        proofsOfNode(proofs).map(({ secret }) => secret),
+      ),
+    spentClaims: async ({ mint, proofs }) => {
+      const secrets = proofs.reveal().map(({ secret }) => secret);
+      const states = await statesOf(mint, secrets);
+      return secrets.filter((_, i) => states[i] === 'SPENT').map(claimOf);
+    },
+    get lightning(): never {
+      throw new Error('no invoice is made or paid in a simulated world');
     },
     paymentRequest: () => 'creqA',
     mints: () =>

@@ -1,0 +1,128 @@
+/** Lightning use cases of both faces: top-ups by invoice, refunds to an address, payouts of the operator. */
+import { NodeError } from '../base/error.ts';
+import type { AccountId } from '../base/id.ts';
+import { LIMITS } from '../base/limits.ts';
+import { type Logger, errorKind } from '../base/log.ts';
+import { ZERO, fromSat } from '../base/money.ts';
+import type { Clock } from '../base/time.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { InvoiceMade, InvoiceRequest, Invoices } from './invoice.ts';
+import type { Melts, Remitted } from './melt.ts';
+import { otherPayment } from './melt-end.ts';
+import type { Payers } from './payer.ts';
+
+/** Where earnings go by themselves. */
+export interface PayoutRule {
+  lightningAddress: string;
+  thresholdSats: number;
+}
+
+export interface Lightning extends Pick<Invoices, 'status' | 'recover'> {
+  /** Throws what `Invoices.create` throws, and invalid_api_key for a top-up of an unknown key. */
+  invoice: (request: Omit<InvoiceRequest, 'account'>) => Promise<InvoiceMade>;
+  /**
+   * Refund to a Lightning address: the given one, or the one that the account was created with. Undefined when there
+   * is none, or `null` says so: then the refund is a token. Throws what `Melts.pay` throws, refund_busy and nothing_to_refund.
+   */
+  refundTo: (
+    account: AccountId,
+    how: {
+      address: string | null | undefined;
+      amountSats: number | undefined;
+      idempotencyKey: string | undefined;
+    },
+  ) => Promise<Remitted | undefined>;
+}
+
+/** What the operator's earnings are booked under where an account would stand. */
+export const OPERATOR_ACCOUNT = 'operator' as AccountId;
+
+export function createLightning(parts: {
+  ledger: Ledger;
+  invoices: Invoices;
+  melts: Melts;
+  payers: Payers;
+}): Lightning {
+  const { ledger, invoices, melts, payers } = parts;
+  return {
+    status: invoices.status,
+    recover: invoices.recover,
+    invoice: (request) =>
+      invoices.create({
+        ...request,
+        ...(request.key && { account: payers.existingKey(request.key) }),
+      }),
+    refundTo: async (id, { address, amountSats, idempotencyKey }) => {
+      const account = ledger.account(id);
+      const stored = account?.refundAddress;
+      const wanted = address === undefined && isAddress(stored) ? stored : address;
+      const recipient = wanted?.trim().toLowerCase();
+      if (account === undefined || recipient === undefined) {
+        if (idempotencyKey !== undefined && ledger.meltOfKey(id, idempotencyKey)) throw otherPayment();
+        return undefined;
+      }
+      if (account.held > ZERO) throw refundBusy();
+      const isKnown = account.lastRefund !== undefined || idempotencyKey !== undefined;
+      if (!isKnown && account.available === ZERO) throw nothingToRefund();
+      try {
+        return await melts.pay({
+          account: id,
+          purpose: 'refund',
+          recipient,
+          asked: amountSats ?? 'all',
+          ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+        });
+      } catch (error) {
+        const isEmpty = ledger.account(id)?.available === ZERO;
+        if (error instanceof NodeError && error.code === 'refund_too_small' && isEmpty)
+          throw nothingToRefund();
+        throw error;
+      }
+    },
+  };
+}
+
+/** Compares earnings with the threshold now and then; a failure waits for the next time. */
+export async function payOutEarnings(parts: {
+  ledger: Ledger;
+  melts: Melts;
+  rule: PayoutRule;
+  clock: Clock;
+  log: Logger;
+  signal: AbortSignal;
+}): Promise<void> {
+  const { ledger, melts, rule, clock, log, signal } = parts;
+  while (!signal.aborted) {
+    await clock.sleep(LIMITS.melt.payoutCheckMs, signal);
+    if (signal.aborted) return;
+    try {
+      if (ledger.earned() < fromSat(rule.thresholdSats)) continue;
+      const { operation } = await melts.pay({
+        account: OPERATOR_ACCOUNT,
+        purpose: 'withdraw',
+        recipient: rule.lightningAddress,
+        asked: 'all',
+      });
+      log.info('gateway.payout.paid', {
+        operation: operation.id,
+        amount: operation.amount,
+        unit: operation.unit,
+      });
+    } catch (error) {
+      log.warn('gateway.payout.failed', {
+        error: error instanceof NodeError ? error.code : errorKind(error),
+      });
+    }
+  }
+}
+
+const isAddress = (text: string | undefined): text is string =>
+  text !== undefined && /^[^\s@]+@[^\s@]+$/.test(text);
+
+const refundBusy = (): NodeError =>
+  new NodeError('refund_busy', 'Cannot refund key. There are ongoing requests for this api key.', {
+    legacyDetail: 'Cannot refund key. There are ongoing requests for this api key.',
+    retryAfterMs: 1_000,
+  });
+const nothingToRefund = (): NodeError =>
+  new NodeError('nothing_to_refund', 'No balance to refund', { legacyDetail: 'No balance to refund' });

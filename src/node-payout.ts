@@ -1,0 +1,117 @@
+/** Payout by hand: sends earnings of a stopped node to a Lightning address, with the same code as the running one. */
+import { EXIT, ExitError, NodeError } from './base/error.ts';
+import type { Logger } from './base/log.ts';
+import { type Clock, systemClock } from './base/time.ts';
+import type { Config } from './config.ts';
+import { createDriver } from './gateway/drive.ts';
+import { OPERATOR_ACCOUNT } from './gateway/lightning.ts';
+import { type MeltOrder, type Melts, createMelts } from './gateway/melt.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import { openLedger } from './ledger/level.ts';
+import { checkSeed, ledgerDir, readNodeSecrets } from './node-data.ts';
+import { createWallet } from './wallet/cashu.ts';
+
+export interface PayoutOptions {
+  /** Replaces the configured address. */
+  to?: string;
+  /** In sat; everything that was earned by default. */
+  amount?: number;
+  dryRun: boolean;
+  log: Logger;
+  clock?: Clock;
+}
+export interface PayoutReport {
+  dry_run: boolean;
+  recipient: string;
+  /** What the operator could take out before this payout. */
+  earned_msat: number;
+  amount_sats: number;
+  /** With a dry run the most that the payment may cost, else what it did cost. */
+  fee_msat: number;
+  status: 'planned' | 'paid' | 'pending';
+  operation_id?: string;
+}
+
+/** Throws ExitError 73 when a running node holds the ledger, 6 when too little was earned, 3 for a mint that is away. */
+export async function payOut(config: Config, options: PayoutOptions): Promise<PayoutReport> {
+  const { log, clock = systemClock } = options;
+  const recipient = options.to ?? config.payout?.lightning_address;
+  if (recipient === undefined)
+    throw new ExitError(EXIT.usage, 'no Lightning address: set payout.lightning_address or use --to');
+  const ledger = await openLedger({ dir: ledgerDir(config), clock, log });
+  const closers: (() => Promise<void>)[] = [() => ledger.close()];
+  try {
+    const secrets = await readNodeSecrets(config);
+    await checkSeed(ledger, secrets);
+    const wallet = createWallet({
+      mints: config.mints.map(({ url, unit, allow_private }) => ({ url, unit, allowPrivate: allow_private })),
+      seed: secrets.seed,
+      memory: {
+        get: (key) => ledger.getValue(key),
+        put: (key, value) => ledger.putValue(key, value).durable,
+      },
+      allowPrivateAddresses: config.lightning.allow_private,
+      clock,
+      log,
+    });
+    closers.unshift(() => wallet.close());
+    const driver = createDriver({ clock, log });
+    closers.unshift(() => driver.close());
+    const melts = createMelts({ ledger, wallet, driver, clock, log });
+    return await run(ledger, melts, recipient, options);
+  } finally {
+    for (const close of closers) await close();
+  }
+}
+
+async function run(
+  ledger: Ledger,
+  melts: Melts,
+  recipient: string,
+  { amount, dryRun }: PayoutOptions,
+): Promise<PayoutReport> {
+  const earned = ledger.earned();
+  const order: MeltOrder = {
+    account: OPERATOR_ACCOUNT,
+    purpose: 'withdraw',
+    recipient,
+    asked: amount ?? 'all',
+  };
+  const common = { dry_run: dryRun, recipient, earned_msat: earned };
+  try {
+    // One that was begun before is finished first: there is never a second beside it.
+    for (const operation of ledger.unfinished())
+      if (operation.kind === 'melt' && operation.purpose === 'withdraw' && operation.state === 'executing')
+        melts.resume(operation);
+    if (dryRun) {
+      const { amountSats, feeReserveMsat } = await melts.preview(order);
+      return { ...common, amount_sats: amountSats, fee_msat: feeReserveMsat, status: 'planned' };
+    }
+    const { operation } = await melts.pay(order);
+    const paid = operation.unit === 'sat' ? operation.amount * 1000 : operation.amount;
+    return {
+      ...common,
+      amount_sats: paid / 1000,
+      fee_msat: (operation.spent ?? paid) - paid,
+      status: 'paid',
+      operation_id: operation.id,
+    };
+  } catch (error) {
+    if (!(error instanceof NodeError)) throw error;
+    if (error.code === 'refund_too_small' || error.code === 'insufficient_balance')
+      throw new ExitError(
+        EXIT.insufficientFunds,
+        `too little was earned for this payout: ${earned} msat, fees included`,
+        error,
+      );
+    if (error.code !== 'refund_pending') throw error;
+    const id = error.options.metadata?.['operation_id'];
+    return {
+      ...common,
+      amount_sats: amount ?? 0,
+      fee_msat: 0,
+      status: 'pending',
+      ...(typeof id === 'string' && { operation_id: id }),
+    };
+  }
+}

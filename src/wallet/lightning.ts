@@ -1,0 +1,103 @@
+/** Lightning through mints: invoices that a mint sells ecash for, invoices that it pays for ecash (NUT-04, NUT-05). */
+import type { Unit } from '../base/money.ts';
+import type { OutputPlan, StoredProof } from '../base/proof.ts';
+
+/** What a bolt11 invoice says about itself, as far as anybody here needs it. */
+export interface Invoice {
+  text: string;
+  /** Undefined: the payer chooses. */
+  msat: number | undefined;
+  paymentHash: string;
+  /** Unix seconds. */
+  expiresAt: number;
+  descriptionHash: string | undefined;
+}
+
+export interface MintQuoteRequest {
+  mint: string;
+  unit: Unit;
+  /** In that unit. */
+  amount: number;
+  /** Names the key that the quote is locked to (NUT-20); it follows from the seed and this name. */
+  lock: string;
+}
+export interface MintQuote {
+  quote: string;
+  invoice: Invoice;
+  /** The mint confirmed the lock: nobody else can mint what is paid. */
+  locked: boolean;
+  /** Unix seconds, the sooner end of quote and invoice. */
+  expiresAt: number;
+}
+/** `unknown`: no usable answer. */
+export type MintQuoteState = 'unpaid' | 'paid' | 'issued' | 'unknown';
+
+export interface MintRequest {
+  mint: string;
+  unit: Unit;
+  quote: string;
+  lock: string;
+  locked: boolean;
+  plan: OutputPlan;
+  oldPlans?: OutputPlan[];
+}
+export type MintOutcome =
+  | { outcome: 'signed'; blindSignatures: string[]; plan: OutputPlan }
+  /** The mint wants another keyset or other outputs; nothing was signed for this plan so far. */
+  | { outcome: 'replan'; code: number }
+  | { outcome: 'unresolved'; retryAfterMs?: number }
+  /** It signed something else, or minted the quote for somebody else. */
+  | { outcome: 'contradiction'; detail: string };
+
+export interface MeltQuote {
+  quote: string;
+  /** In the mint's unit. */
+  amount: number;
+  feeReserve: number;
+}
+export interface MeltRequest {
+  mint: string;
+  unit: Unit;
+  quote: string;
+  /** In the mint's unit. */
+  amount: number;
+  feeReserve: number;
+  /** The mint's fee for the inputs. */
+  fee: number;
+  inputs: StoredProof[];
+  blanks: OutputPlan;
+  /** True only if this process is certain that no earlier attempt of this request ever left. */
+  firstAttempt: boolean;
+}
+export type MeltOutcome =
+  /** Paid. `short`: the mint kept so much more than the fee reserve allows (in its unit). */
+  | {
+      outcome: 'paid';
+      change: { index: number; amount: number; blindSignature: string }[];
+      preimage?: string;
+      short: number;
+    }
+  /** Evidence: the quote is unpaid, and every input is unspent. Final. */
+  | { outcome: 'unpaid'; code: number }
+  | { outcome: 'pending' }
+  | { outcome: 'unresolved'; retryAfterMs?: number }
+  | { outcome: 'contradiction'; detail: string };
+
+export interface LightningWallet {
+  /** Throws NodeError: invalid_amount, mint_unreachable, mint_rate_limited, mint_quarantined. */
+  mintQuote: (request: MintQuoteRequest) => Promise<MintQuote>;
+  mintQuoteState: (mint: string, quote: string) => Promise<MintQuoteState>;
+  /** One round for a paid quote: ask, and if in doubt restore (NUT-09). Never throws for anything a mint can do. */
+  mintTokens: (request: MintRequest) => Promise<MintOutcome>;
+  /** Outputs for an amount on the mint's active keyset. Throws NodeError mint_unreachable. */
+  mintOutputs: (mint: string, unit: Unit, amount: number) => Promise<{ keyset: string; amounts: number[] }>;
+  /** Throws NodeError: payment_failed (it cannot pay this invoice), mint_unreachable, mint_rate_limited, mint_quarantined. */
+  meltQuote: (request: { mint: string; unit: Unit; invoice: Invoice }) => Promise<MeltQuote>;
+  /** One round of a payment: state of the quote, then of the inputs, then the request. Never throws for a mint. */
+  melt: (request: MeltRequest) => Promise<MeltOutcome>;
+  /**
+   * Asks a Lightning address for an invoice of exactly this amount (LUD-16, LUD-06).
+   * Throws NodeError invalid_address, address_unreachable.
+   */
+  invoiceOf: (address: string, msat: number) => Promise<Invoice>;
+}

@@ -1,0 +1,123 @@
+/**
+ * One round of a payment over Lightning. An error is never an answer: the quote's state is, and then the inputs'.
+ *
+ *   (not the first attempt) state of the quote ──► PAID | PENDING end here; UNPAID: the same request again
+ *   attempt ──► 200 PAID ─────────► paid, with the change of the answer or a restore of the blanks
+ *      │──► 200 PENDING ──────────► pending
+ *      │──► no answer, 5xx, 429 ──► unresolved
+ *      └──► refusal, 200 UNPAID ──► state of the quote
+ *                                     ├─ PAID ──► paid      ├─ PENDING ──► pending
+ *                                     └─ UNPAID ──► inputs all UNSPENT ──► unpaid
+ *                                                   some SPENT, and the quote still UNPAID ──► contradiction
+ */
+import type { OutputPlan } from '../base/proof.ts';
+import type { MeltOutcome } from './lightning.ts';
+import { readStates } from './mint-answers.ts';
+import type { MintAnswer, MintClient } from './mint-http.ts';
+import { outputsOf } from './mint-round.ts';
+import {
+  type MeltState,
+  type SignedBlank,
+  readChange,
+  readMeltState,
+  readRestoredChange,
+} from './quote-answers.ts';
+import type { InputProof } from './wallet.ts';
+
+export interface MeltTask {
+  quote: string;
+  /** Exactly as they go into the request. */
+  inputs: InputProof[];
+  blanks: OutputPlan;
+  /** Most that the mint can owe: inputs less their fee and the amount. */
+  changeMost: number;
+  feeReserve: number;
+  firstAttempt: boolean;
+}
+export interface MeltTools {
+  client: MintClient;
+  blind: (plan: OutputPlan) => Promise<string[]>;
+  ys: (secrets: string[]) => Promise<string[]>;
+}
+export interface MeltRound {
+  outcome: MeltOutcome;
+  signed?: { blinded: string[]; change: SignedBlank[] };
+}
+
+export async function meltRound(task: MeltTask, tools: MeltTools): Promise<MeltRound> {
+  const blinded = await tools.blind(task.blanks);
+  if (!task.firstAttempt) {
+    const known = await quoteState(task, tools);
+    if ('kind' in known) return unresolved(known);
+    if (known.state !== 'UNPAID') return ended(task, tools, known, blinded);
+  }
+  const outputs = blinded.length === 0 ? {} : { outputs: outputsOf(task.blanks, blinded) };
+  const inputs = task.inputs.map(({ id, amount, secret, C }) => ({ id, amount, secret, C }));
+  const body = JSON.stringify({ quote: task.quote, inputs, ...outputs });
+  const answer = await tools.client.post('/v1/melt/bolt11', body);
+  if (answer.kind === 'refused') return look(task, tools, blinded, answer.code);
+  if (answer.kind !== 'ok') return unresolved(answer);
+  const state = readMeltState(answer.body);
+  if (state === undefined) return unresolved(answer);
+  return state.state === 'UNPAID' ? look(task, tools, blinded, 0) : ended(task, tools, state, blinded);
+}
+
+async function quoteState(task: MeltTask, tools: MeltTools): Promise<MeltState | MintAnswer> {
+  const answer = await tools.client.get(`/v1/melt/quote/bolt11/${encodeURIComponent(task.quote)}`);
+  return (answer.kind === 'ok' ? readMeltState(answer.body) : undefined) ?? answer;
+}
+
+/** It was refused, or so it seems: what became of it is what quote and inputs say. */
+async function look(task: MeltTask, tools: MeltTools, blinded: string[], code: number): Promise<MeltRound> {
+  const quote = await quoteState(task, tools);
+  if ('kind' in quote) return unresolved(quote);
+  if (quote.state !== 'UNPAID') return ended(task, tools, quote, blinded);
+  const Ys = await tools.ys(task.inputs.map((input) => input.secret));
+  const answer = await tools.client.post('/v1/checkstate', JSON.stringify({ Ys }));
+  const states = answer.kind === 'ok' ? readStates(answer.body, Ys) : undefined;
+  if (states === undefined) return unresolved(answer);
+  if (states.every((state) => state === 'UNSPENT')) return { outcome: { outcome: 'unpaid', code } };
+  if (!states.includes('SPENT')) return { outcome: { outcome: 'pending' } };
+  // Perhaps it was paid between the two questions.
+  const again = await quoteState(task, tools);
+  if ('kind' in again) return unresolved(again);
+  if (again.state !== 'UNPAID') return ended(task, tools, again, blinded);
+  return contradiction('inputs are spent, and the quote is unpaid');
+}
+
+async function ended(
+  task: MeltTask,
+  tools: MeltTools,
+  state: MeltState,
+  blinded: string[],
+): Promise<MeltRound> {
+  if (state.state !== 'PAID') return { outcome: { outcome: 'pending' } };
+  let change = readChange(state.change ?? [], task.blanks);
+  if (typeof change !== 'string' && change.length === 0 && task.changeMost > 0) {
+    const body = JSON.stringify({ outputs: outputsOf(task.blanks, blinded) });
+    const answer = await tools.client.post('/v1/restore', body);
+    if (answer.kind !== 'ok') return unresolved(answer);
+    change = readRestoredChange(answer.body, task.blanks, blinded);
+  }
+  if (typeof change === 'string') return contradiction(`melt: ${change}`);
+  const sum = change.reduce((total, { signature }) => total + signature.amount, 0);
+  if (sum > task.changeMost) return contradiction('melt: more change than was overpaid');
+  const { payment_preimage: preimage } = state;
+  return {
+    outcome: {
+      outcome: 'paid',
+      change: change.map(({ index, signature: { amount, C_ } }) => ({ index, amount, blindSignature: C_ })),
+      ...(preimage != null && /^[0-9a-f]{64}$/.test(preimage) && { preimage }),
+      short: Math.max(0, task.changeMost - task.feeReserve - sum),
+    },
+    signed: { blinded, change },
+  };
+}
+
+const unresolved = (answer: MintAnswer): MeltRound => ({
+  outcome: {
+    outcome: 'unresolved',
+    ...('retryAfterMs' in answer && { retryAfterMs: answer.retryAfterMs }),
+  },
+});
+const contradiction = (detail: string): MeltRound => ({ outcome: { outcome: 'contradiction', detail } });
