@@ -75,7 +75,7 @@ export function createMintQuotes(options: {
       const quote = find(id);
       if (quote.state === 'UNPAID') throw new MintRefusal(20001, 'quote not paid');
       if (quote.state === 'ISSUED') throw new MintRefusal(20002, 'quote already issued');
-      if (quote.pubkey != null && !isSigned(quote.pubkey, id, outputs, signature)) {
+      if (typeof quote.pubkey === 'string' && !isSigned(quote.pubkey, id, outputs, signature)) {
         throw new MintRefusal(20008, 'signature for mint request is invalid');
       }
       const wanted = outputs.reduce((total, output) => total + output.amount, 0);

@@ -167,7 +167,7 @@ export function createMelts(parts: {
   async function openSomewhere(order: MeltOrder): Promise<MeltOpenOutcome> {
     let sats = first(order);
     let outcome: MeltOpenOutcome | undefined;
-    let failure: unknown;
+    let failure: NodeError | undefined;
     const places = shelves(order);
     for (let at = 0, tries = 0; at < places.length && tries < LIMITS.melt.quotesMax; tries++) {
       const shelf = places[at];

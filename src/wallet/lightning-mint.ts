@@ -79,17 +79,17 @@ export function createLightning(parts: {
     if (quote === undefined || invoice === undefined) throw unreachable();
     const lie =
       invoice.msat !== unitToMsat(amount, unit) ||
-      (quote.amount != null && quote.amount !== amount) ||
-      (quote.unit != null && quote.unit !== unit) ||
-      (quote.pubkey != null && quote.pubkey.toLowerCase() !== pubkey);
+      (quote.amount !== undefined && quote.amount !== amount) ||
+      (quote.unit !== undefined && quote.unit !== unit) ||
+      (quote.pubkey !== undefined && quote.pubkey.toLowerCase() !== pubkey);
     if (lie) {
       mint.quarantine('it made a quote for something else than was asked');
       throw quarantined();
     }
     const latest = unixSeconds(clock) + LIMITS.invoice.secondsMax;
     const expiresAt = Math.min(invoice.expiresAt, quote.expiry ?? latest, latest);
-    if (quote.pubkey == null) log.warn('wallet.quote.unlocked', { mint: new URL(url).host });
-    return { quote: quote.quote, invoice, locked: quote.pubkey != null, expiresAt };
+    if (quote.pubkey === undefined) log.warn('wallet.quote.unlocked', { mint: new URL(url).host });
+    return { quote: quote.quote, invoice, locked: quote.pubkey !== undefined, expiresAt };
   }
 
   async function mintTokens(request: MintRequest): Promise<MintOutcome> {

@@ -107,7 +107,7 @@ async function ended(
     outcome: {
       outcome: 'paid',
       change: change.map(({ index, signature: { amount, C_ } }) => ({ index, amount, blindSignature: C_ })),
-      ...(preimage != null && /^[0-9a-f]{64}$/.test(preimage) && { preimage }),
+      ...(preimage !== undefined && /^[0-9a-f]{64}$/.test(preimage) && { preimage }),
       short: Math.max(0, task.changeMost - task.feeReserve - sum),
     },
     signed: { blinded, change },

@@ -12,14 +12,16 @@ const quoteName = z
   .regex(/^[\w.~:-]+$/)
   .max(LIMITS.invoice.quoteCharsMax);
 const whole = z.int().min(0);
+/** Absent and null mean the same. */
+const maybe = <T extends z.ZodType>(type: T) => type.nullish().transform((value) => value ?? undefined);
 
 const mintQuoteAnswer = z.object({
   quote: quoteName,
   request: z.string().max(LIMITS.invoice.charsMax),
-  amount: whole.nullish(),
-  unit: z.string().nullish(),
-  expiry: z.number().nullish(),
-  pubkey: z.string().nullish(),
+  amount: maybe(whole),
+  unit: maybe(z.string()),
+  expiry: maybe(z.number()),
+  pubkey: maybe(z.string()),
 });
 export const readMintQuote = (body: unknown): z.infer<typeof mintQuoteAnswer> | undefined =>
   mintQuoteAnswer.safeParse(body).data;
@@ -36,8 +38,8 @@ export const readMeltQuote = (body: unknown): z.infer<typeof meltQuoteAnswer> | 
 
 const meltStateAnswer = z.object({
   state: z.enum(['UNPAID', 'PENDING', 'PAID']),
-  payment_preimage: z.string().nullish().catch(null),
-  change: z.array(signature).nullish(),
+  payment_preimage: maybe(z.string()).catch(undefined),
+  change: maybe(z.array(signature)),
 });
 export type MeltState = z.infer<typeof meltStateAnswer>;
 export const readMeltState = (body: unknown): MeltState | undefined => meltStateAnswer.safeParse(body).data;

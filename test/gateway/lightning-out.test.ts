@@ -1,0 +1,178 @@
+/** Payments at the till: lost answers, payments that hang, lying mints, and a process that dies between any two steps. */
+import { describe, expect, test } from 'vitest';
+import type { MintFault } from '../../src/demo/mint.ts';
+import { outcome } from './kit.ts';
+import { type Crash, type LightningTill, expectAllBooked, newLightningTill } from './lightning-kit.ts';
+
+const paidMelts = (kit: LightningTill): number =>
+  kit.mint.meltQuotes().filter(({ state }) => state === 'PAID').length;
+
+/** Starts a refund whose answer may be long in coming. */
+function begin(kit: LightningTill, account: Parameters<LightningTill['refund']>[0], sats = 100) {
+  let ended: unknown;
+  const answer = outcome(kit.refund(account, sats));
+  void answer.then((value) => (ended = value));
+  return { answer, ended: () => ended };
+}
+
+describe('a payment', () => {
+  test('takes amount and fees, and gives the rest of its reserve back', async () => {
+    const kit = await newLightningTill({ feePpk: 1_000 });
+    const account = await kit.account(1_000);
+    const before = kit.available(account);
+    kit.mint.setRoute({ fee: 3, reserve: 20 });
+    const sent = await kit.refund(account, 100);
+    const { spent, debit } = sent?.operation as { spent: number; debit: number };
+    expect(debit - spent).toBe(17_000);
+    expect(kit.available(account)).toBe(before - spent);
+    expect(sent?.operation).toMatchObject({ amount: 100, state: 'done' });
+    expectAllBooked(kit);
+  });
+
+  test.each<MintFault>([
+    'drop-before',
+    'drop-after',
+    'hang',
+    'hang-after',
+    'status-500',
+    'rate-limit',
+    'bad-json',
+  ])('is made once though the mint answers with %s', async (fault) => {
+    const kit = await newLightningTill();
+    const account = await kit.account(1_000);
+    kit.mint.failNext(fault, { path: '/v1/melt/bolt11' });
+    const { ended } = begin(kit, account);
+    await kit.until('paid', () => kit.operations().length === 0 && paidMelts(kit) === 1);
+    await kit.until('answered', () => ended() !== undefined);
+    await kit.settle();
+    expect(paidMelts(kit)).toBe(1);
+    expect(kit.available(account)).toBe(900_000);
+    expectAllBooked(kit);
+  });
+
+  test.each(['paid', 'failed'] as const)('that hangs for hours, restarts and then is %s', async (ending) => {
+    const kit = await newLightningTill();
+    const account = await kit.account(1_000);
+    kit.mint.meltNext('pending');
+    const { answer, ended } = begin(kit, account);
+    await kit.until('told to wait', () => ended() !== undefined);
+    expect(await answer).toBe('refund_pending');
+    const held = kit.available(account);
+    expect(held).toBeLessThan(900_001);
+    const again = begin(kit, account);
+    await kit.until('told again', () => again.ended() !== undefined);
+    expect(await again.answer).toBe('refund_pending');
+    expect(await outcome(kit.refund(account, 5))).toBe('operation_in_progress');
+
+    await kit.clock.advance(7_200_000);
+    await kit.restart();
+    await kit.settle();
+    expect(kit.available(account)).toBe(held);
+    kit.mint.settleMelts(ending);
+    if (ending === 'failed') kit.mint.meltNext('failed');
+    await kit.until('over', () => kit.operations().length === 0);
+    expect(kit.available(account)).toBe(ending === 'paid' ? 900_000 : 1_000_000);
+    expectAllBooked(kit);
+  });
+
+  const deaths: Crash[] = (['openMelt', 'completeMelt'] as const).flatMap((verb) =>
+    (['before', 'after'] as const).map((when) => ({ verb, when })),
+  );
+  test.each(deaths)('is made once when the process dies $when $verb', async (crash) => {
+    const kit = await newLightningTill();
+    const account = await kit.account(1_000);
+    kit.dieAt(crash);
+    void begin(kit, account);
+    await kit.until('it died', kit.crashed);
+    await kit.settle(2_000);
+    await kit.restart();
+    await kit.until('over', () => kit.operations().length === 0);
+    const isBegun = crash.verb !== 'openMelt' || crash.when === 'after';
+    expect(paidMelts(kit)).toBe(isBegun ? 1 : 0);
+    expect(kit.available(account)).toBe(isBegun ? 900_000 : 1_000_000);
+    expectAllBooked(kit);
+  });
+
+  test.each(['before', 'after'] as const)(
+    'that failed is given back once when the process dies %s it',
+    async (when) => {
+      const kit = await newLightningTill();
+      const account = await kit.account(1_000);
+      kit.mint.meltNext('failed');
+      kit.mint.meltNext('failed');
+      kit.dieAt({ verb: 'failOperation', when });
+      void begin(kit, account);
+      await kit.until('it died', kit.crashed);
+      await kit.settle(2_000);
+      await kit.restart();
+      await kit.until('over', () => kit.operations().length === 0);
+      expect(kit.available(account)).toBe(1_000_000);
+      expectAllBooked(kit);
+    },
+  );
+
+  test.each<MintFault>(['wrong-amounts', 'wrong-keyset'])(
+    'whose change is a lie is blocked with an alarm: %s',
+    async (fault) => {
+      const kit = await newLightningTill();
+      const account = await kit.account(1_000);
+      kit.mint.failNext(fault, { path: '/v1/melt/bolt11' });
+      expect(await outcome(kit.refund(account, 100))).toBe('mint_quarantined');
+      expect(kit.operations()).toMatchObject([{ state: 'blocked' }]);
+      expect(kit.log.some(({ event }) => event === 'gateway.melt.blocked')).toBe(true);
+      expect(kit.drift()).toBe(0);
+      // Nobody knows what became of it: no second one beside it.
+      expect(await outcome(kit.refund(account, 50))).not.toHaveProperty('operation');
+    },
+  );
+
+  test('of which the mint keeps the change costs the client its reserve, and the node the rest', async () => {
+    const kit = await newLightningTill();
+    const account = await kit.account(1_000);
+    kit.mint.failNext('keep-change', { path: '/v1/melt/bolt11' });
+    const sent = await kit.refund(account, 100);
+    expect(sent?.operation).toMatchObject({ state: 'done' });
+    const { debit } = sent?.operation as { debit: number };
+    expect(kit.available(account)).toBe(1_000_000 - debit);
+    expect(kit.till.ledger.totals().equity['losses']).toBeLessThan(0);
+    expect(kit.till.ledger.earned()).toBe(0);
+    expect(kit.log.some(({ event }) => event === 'gateway.melt.short_change')).toBe(true);
+    expectAllBooked(kit);
+  });
+
+  test('of everything leaves nothing but what the fees gave back, and is the same one when repeated', async () => {
+    const kit = await newLightningTill({ feePpk: 100 });
+    const account = await kit.account(1_000);
+    const [one, two] = await Promise.all([kit.refund(account), kit.refund(account)]);
+    expect(two?.operation.id).toBe(one?.operation.id);
+    expect((await kit.refund(account))?.operation.id).toBe(one?.operation.id);
+    expect(paidMelts(kit)).toBe(1);
+    expect(kit.available(account)).toBeLessThan(15_000);
+    await kit.account(50);
+    const next = await kit.refund(account);
+    expect(next?.operation.id).not.toBe(one?.operation.id);
+    expectAllBooked(kit);
+  });
+
+  test('of the operator never takes more than was earned', async () => {
+    const kit = await newLightningTill({ feePpk: 100 });
+    const account = await kit.account(1_000);
+    const order = {
+      account: 'operator' as never,
+      purpose: 'withdraw' as const,
+      recipient: kit.address.address,
+    };
+    expect(await outcome(kit.till.melts.pay({ ...order, asked: 'all' }))).toBe('refund_too_small');
+    await kit.earn(account, 300);
+    expect(await outcome(kit.till.melts.pay({ ...order, asked: 300 }))).toBe('insufficient_balance');
+    expect(await kit.till.melts.preview({ ...order, asked: 100 })).toMatchObject({ amountSats: 100 });
+    const { operation } = await kit.till.melts.pay({ ...order, asked: 'all' });
+    expect(operation.amount).toBeGreaterThan(280);
+    const { equity } = kit.till.ledger.totals();
+    expect(equity['payouts']).toBe(-operation.amount * 1000);
+    expect(equity['mint_fees']).toBe(-((operation.spent ?? 0) - operation.amount * 1000));
+    expect(kit.till.ledger.earned()).toBe(300_000 - (operation.spent ?? 0));
+    expect(kit.available(account)).toBe(699_000);
+    expectAllBooked(kit);
+  });
+});
