@@ -1,8 +1,10 @@
 /** Invoices of play money: well formed (bolt11), payable by nobody. */
+import { generateKeyPairSync, sign } from 'node:crypto';
 import { sha256Hex, systemRandom } from '../base/id.ts';
 
 const CHARSET = 'qpzry9x8gf2tvdw0s3jn54khce6mua7l';
-const SIGNATURE_WORDS = 104;
+/** Of a payee that nobody else knows. */
+const PAYEE = generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey;
 
 export interface PlayInvoiceOptions {
   /** Unix seconds of its making; default: now. */
@@ -20,13 +22,14 @@ export function playInvoice(msats: number, options: PlayInvoiceOptions = {}): st
   const words = [
     ...wordsOf(BigInt(timestamp), 7),
     ...field('p', wordsOf(BigInt(`0x${paymentHash}`) << 4n, 52)),
+    ...field('s', wordsOf(BigInt(`0x${sha256Hex(systemRandom(32))}`) << 4n, 52)),
     ...field('x', wordsOf(BigInt(expirySeconds), 7)),
     ...(options.descriptionHash === undefined
-      ? field('d', [])
+      ? field('d', wordsOf(BigInt(`0x${Buffer.from('play').toString('hex')}`) << 3n, 7))
       : field('h', wordsOf(BigInt(`0x${options.descriptionHash}`) << 4n, 52))),
-    ...[...systemRandom(SIGNATURE_WORDS)].map((byte) => byte % 32),
   ];
   const prefix = `lnbcrt${msats * 10}p`;
+  words.push(...signatureOf(prefix, words));
   const letters = [...words, ...checksumOf(prefix, words)].map((word) => CHARSET[word]).join('');
   return `${prefix}1${letters}`;
 }
@@ -38,6 +41,15 @@ export function invoiceMsats(invoice: string): number | undefined {
   const perUnit = { m: 100_000_000, u: 100_000, n: 100, p: 0.1 }[match[2] as 'm' | 'u' | 'n' | 'p'];
   const msats = Math.round(Number(match[1]) * perUnit);
   return Number.isSafeInteger(msats) && msats > 0 ? msats : undefined;
+}
+
+/** A signature and the number 0 for its recovery, which yields some payee: payers need not know whose it is. */
+function signatureOf(prefix: string, words: readonly number[]): number[] {
+  const bits = words.map((word) => word.toString(2).padStart(5, '0')).join('');
+  const bytes = (bits.match(/.{1,8}/g) ?? []).map((byte) => parseInt(byte.padEnd(8, '0'), 2));
+  const message = Buffer.concat([Buffer.from(prefix), Buffer.from(bytes)]);
+  const signature = sign('sha256', message, { key: PAYEE, dsaEncoding: 'ieee-p1363' });
+  return wordsOf(BigInt(`0x${signature.toString('hex')}00`), 104);
 }
 
 function wordsOf(value: bigint, count: number): number[] {

@@ -1,6 +1,9 @@
 /** Payments at the till: lost answers, payments that hang, lying mints, and a process that dies between any two steps. */
 import { describe, expect, test } from 'vitest';
 import type { MintFault } from '../../src/demo/mint.ts';
+import { LIMITS } from '../../src/base/limits.ts';
+import { payOutEarnings } from '../../src/gateway/lightning.ts';
+import { recordingLogger } from '../wallet/harness.ts';
 import { outcome } from './kit.ts';
 import { type Crash, type LightningTill, expectAllBooked, newLightningTill } from './lightning-kit.ts';
 
@@ -175,4 +178,34 @@ describe('a payment', () => {
     expect(kit.available(account)).toBe(699_000);
     expectAllBooked(kit);
   });
+});
+
+test('earnings above the threshold are paid out by themselves, and below it stay', async () => {
+  const kit = await newLightningTill();
+  const stop = new AbortController();
+  const rule = { lightningAddress: kit.address.address, thresholdSats: 200 };
+  const { ledger, melts } = kit.till;
+  const watching = payOutEarnings({
+    ledger,
+    melts,
+    rule,
+    clock: kit.clock,
+    log: recordingLogger(kit.log),
+    signal: stop.signal,
+  });
+  const account = await kit.account(1_000);
+  await kit.earn(account, 150);
+  await kit.clock.advance(LIMITS.melt.payoutCheckMs);
+  await kit.settle();
+  expect(paidMelts(kit)).toBe(0);
+  await kit.earn(account, 100);
+  await kit.clock.advance(LIMITS.melt.payoutCheckMs);
+  await kit.until('paid out', () => paidMelts(kit) === 1 && kit.operations().length === 0);
+  await kit.clock.advance(LIMITS.melt.payoutCheckMs);
+  await kit.settle();
+  expect(paidMelts(kit)).toBe(1);
+  expect(kit.available(account)).toBe(750_000);
+  expectAllBooked(kit);
+  stop.abort();
+  await watching;
 });

@@ -3,6 +3,7 @@
  * openai SDK, in a virtual environment given by INTEROP_VENV. Prints `N passed, N failed`; skips with one line.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -14,6 +15,11 @@ import { loadConfig } from '../../src/config.ts';
 import { createBuyer, walletInfo } from '../../src/demo/buyer.ts';
 import { createTestModel } from '../../src/demo/model.ts';
 import { createNode, initNode } from '../../src/node.ts';
+import { MINT_CONTRACT } from '../contract/mint.ts';
+import { createWallet } from '../../src/wallet/cashu.ts';
+import type { Wallet } from '../../src/wallet/wallet.ts';
+import { systemClock } from '../../src/base/time.ts';
+import { type OutputPlan } from '../../src/base/proof.ts';
 
 const run = promisify(execFile);
 const venv = process.env['INTEROP_VENV'] ?? '';
@@ -76,6 +82,46 @@ async function startMint(dir: string): Promise<{ url: string; stop: () => Promis
   }
   child.kill('SIGKILL');
   throw new Error('nutshell did not start within a minute');
+}
+
+/** FakeWallet pays by itself, a moment later. */
+async function paidSoon(wallet: Wallet, mint: string, quote: string): Promise<void> {
+  for (let tries = 0; tries < 100; tries++) {
+    if ((await wallet.lightning.mintQuoteState(mint, quote)) === 'paid') return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** The suite that the play-money mint passes in `npm test`; the mint pays its own invoices here. */
+async function contract(mint: string): Promise<void> {
+  const wallet = createWallet({
+    mints: [{ url: mint, unit: 'sat', allowPrivate: true }],
+    seed: randomBytes(64),
+    clock: systemClock,
+    log: silentLogger,
+  });
+  let counter = 0;
+  const plan = (keyset: string, amounts: number[]): OutputPlan => {
+    counter += amounts.length;
+    return { keyset, counter: counter - amounts.length, amounts };
+  };
+  try {
+    await wallet.start();
+    for (const { name, run: behaves } of MINT_CONTRACT) {
+      const why = await behaves({
+        wallet,
+        mint,
+        plan,
+        pay: (quote) => paidSoon(wallet, mint, quote.quote),
+      }).then(
+        () => '',
+        (error: unknown) => `: ${String(error)}`,
+      );
+      check(`nutshell: ${name}${why}`, why === '');
+    }
+  } finally {
+    await wallet.close();
+  }
 }
 
 /** What a Python program of a buyer looks like; prints the text and the bill of two answers as JSON. */
@@ -194,6 +240,7 @@ async function main(): Promise<void> {
   try {
     const mint = await startMint(dir);
     try {
+      await contract(mint.url);
       await story(dir, mint.url);
     } finally {
       await mint.stop();
