@@ -129,7 +129,7 @@ export function createInvoices(parts: {
       });
       if (opened.outcome === 'full') throw overloaded();
       await opened.durable;
-      if (key !== undefined) claims.remember(id, key);
+      if (key !== undefined) claims.remember(id, key.key);
       watch(opened.operation);
       return {
         id,
