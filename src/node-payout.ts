@@ -8,7 +8,7 @@ import { OPERATOR_ACCOUNT } from './gateway/lightning.ts';
 import { type MeltOrder, type Melts, createMelts } from './gateway/melt.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { openLedger } from './ledger/level.ts';
-import { checkSeed, ledgerDir, readNodeSecrets } from './node-data.ts';
+import { checkSeed, ledgerDir, mirrorDir, readNodeSecrets } from './node-data.ts';
 import { createWallet } from './wallet/cashu.ts';
 
 export interface PayoutOptions {
@@ -38,7 +38,7 @@ export async function payOut(config: Config, options: PayoutOptions): Promise<Pa
   const recipient = options.to ?? config.payout?.lightning_address;
   if (recipient === undefined)
     throw new ExitError(EXIT.usage, 'no Lightning address: set payout.lightning_address or use --to');
-  const ledger = await openLedger({ dir: ledgerDir(config), clock, log });
+  const ledger = await openLedger({ dir: ledgerDir(config), mirror: mirrorDir(config), clock, log });
   const closers: (() => Promise<void>)[] = [() => ledger.close()];
   try {
     const secrets = await readNodeSecrets(config);
