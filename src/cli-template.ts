@@ -43,11 +43,12 @@ pricing:
   node_fee_percent: 0
   request_fee_msats: 0
   minimum_charge_msats: 0
+  child_key_cost_msats: 0
 
 announce: { enabled: true, heartbeat_seconds: 3600 }
 dm: { enabled: true, chat: true }
 # payout: { lightning_address: op@example.com, threshold_sats: 10000 }
 # lightning: { allow_private: false }
 admin: { public: false }
-# limits: { max_connections: 4000, first_byte_seconds: 300, idle_seconds: 120, drain_seconds: 25 }
+# limits: { max_connections: 4000, requests_per_minute: 6000, identical_requests: 8, drain_seconds: 25 } # the middle two per key
 `;

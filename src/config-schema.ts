@@ -99,6 +99,7 @@ const pricing = z
     node_fee_percent: percent.default(0).describe('Fee of the node operator, on top of the margin.'),
     request_fee_msats: whole.min(0).max(1_000_000_000).default(0).describe('Added to every request.'),
     minimum_charge_msats: whole.min(0).max(1_000_000_000).default(0).describe('Least that a request costs.'),
+    child_key_cost_msats: whole.min(0).max(1_000_000_000).default(0).describe('Price of one child key.'),
   })
   .prefault({})
   .describe('How costs become prices. Fees multiply in the order in which they stand here.');
@@ -116,6 +117,19 @@ const limits = z
     idle_seconds: seconds(3_600)
       .default(LIMITS.upstream.idleTimeoutMs / 1000)
       .describe('Patience with an upstream that falls silent in the middle of an answer.'),
+    requests_per_minute: whole
+      .min(0)
+      .max(10_000_000)
+      .default(LIMITS.rateLimit.requestsPerMinute)
+      .describe('Paid requests of one key, a tenth of them at once; 0 switches it off.'),
+    identical_requests: whole
+      .min(0)
+      .max(1_000_000)
+      .refine((value) => value !== 1, 'must be 0 or more than 1')
+      .default(LIMITS.loop.identicalRequests)
+      .describe(
+        'So many equal requests of one key within a minute are refused as a loop; 0 switches it off.',
+      ),
     drain_seconds: seconds(600)
       .default(LIMITS.http.drainMs / 1000)
       .describe('How long running answers may finish after a stop signal.'),

@@ -18,7 +18,7 @@ export function nodeInfo(config: Config, node: { npub: string; wallet: Wallet })
     mints: [...new Set(config.mints.map((mint) => mint.url))],
     http_url: http ?? '',
     onion_url: onion ?? '',
-    child_key_cost_msats: 0,
+    child_key_cost_msats: config.pricing.child_key_cost_msats,
     contact: config.contact,
     units: config.mints.map(({ url, unit }) => ({ mint: url, unit })),
     policies: {

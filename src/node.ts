@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { EXIT, ExitError } from './base/error.ts';
 import { type Logger, errorKind } from './base/log.ts';
+import { msat } from './base/money.ts';
 import { type Clock, systemClock } from './base/time.ts';
 import type { Config } from './config.ts';
 import { type Gateway, createGateway } from './gateway/gateway.ts';
@@ -94,7 +95,7 @@ export function createNode(
     const { catalogue, rate } = shop;
     const gateway = around(
       'gateway',
-      createGateway({ ledger, wallet, catalogue, rate, secrets, payout: payoutRule(config), clock, log }),
+      createGateway({ ledger, wallet, catalogue, rate, secrets, ...gatewayRules(config), clock, log }),
     );
     const relays = createRelaySet({ relays: config.relayList, key: secrets.key, clock, log });
     const server = createHttpFace({
@@ -260,8 +261,14 @@ async function listen(server: Server, config: Config): Promise<string> {
   return `http://${name.includes(':') ? `[${name}]` : name}:${address.port}`;
 }
 
-const payoutRule = ({ payout }: Config) =>
-  payout && { lightningAddress: payout.lightning_address, thresholdSats: payout.threshold_sats };
+const gatewayRules = ({ payout, limits, pricing }: Config) => ({
+  payout: payout && { lightningAddress: payout.lightning_address, thresholdSats: payout.threshold_sats },
+  limits: {
+    requestsPerMinute: limits.requests_per_minute,
+    identicalRequests: limits.identical_requests,
+  },
+  childKeyCost: msat(pricing.child_key_cost_msats),
+});
 
 /** Without an address there is nothing that a buyer could use. */
 const isAnnounced = ({ announce, relayList, public_urls }: Config): boolean =>

@@ -250,6 +250,41 @@ export const LIMITS = {
     /** Payouts that a slow mint delayed and whose client was told to come back; the oldest is forgotten first. */
     promisedMax: 4_096,
   },
+  children: {
+    /** One row lists them; at this many it is 17 kB. */
+    perParentMax: 256,
+    perRequestMax: 50,
+    modelsMax: 100,
+  },
+  rateLimit: {
+    /** Per key: far above what a person or an agent needs, far below what hurts the others. */
+    requestsPerMinute: 6_000,
+    /** Keys remembered at a time; about 5 MB. */
+    bucketsMax: 50_000,
+  },
+  loop: {
+    /** A program that repeats itself so often does not read the answers. */
+    identicalRequests: 8,
+    windowMs: 60_000,
+    /** Bodies remembered at a time; about 10 MB. */
+    bodiesMax: 50_000,
+  },
+  history: {
+    pageMax: 100,
+    page: 50,
+    /** Journal values read per request: each is at most 1 MiB and checked against its hash in a millisecond or two. */
+    readsMax: 200,
+    /** Upstreams that one request can have been tried at. */
+    attemptsMax: 16,
+  },
+  idempotency: {
+    /** A client that comes back from a long outage must not pay twice; processors of card payments keep a day. */
+    keepSeconds: 31 * 86_400,
+    /** Rows forgotten per sweep: more than a node of this size gets in the time between two, and one small entry. */
+    forgetPerSweep: 500,
+    sweepMs: 60_000,
+    keyCharsMax: 255,
+  },
   relay: {
     payloadBytesMax: 1 * MiB,
     handshakeTimeoutMs: 8_000,

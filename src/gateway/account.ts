@@ -2,41 +2,47 @@
 import { NodeError } from '../base/error.ts';
 import type { AccountId } from '../base/id.ts';
 import { type Logger, errorKind } from '../base/log.ts';
-import { type Msat, ZERO, unitToMsat } from '../base/money.ts';
+import { type Msat, ZERO, minMsat, unitToMsat } from '../base/money.ts';
 import { Secret } from '../base/secret.ts';
 import { tokenTextHash } from '../base/token-text.ts';
-import type { Account, Ledger, SendOperation } from '../ledger/ledger.ts';
+import type { Idempotency, Remembered } from '../ledger/idempotency.ts';
+import type { Account, AccountTerms, Ledger, SendOperation } from '../ledger/ledger.ts';
 import type { Wallet } from '../wallet/wallet.ts';
+import { requireParent } from './child-keys.ts';
 import type { Deposits } from './deposit.ts';
+import type { Once, RequestKey } from './idempotency.ts';
 import { type Payers, deadKey } from './payer.ts';
 import type { PaidOut, Payouts } from './payout.ts';
 import type { Credential, Receipt } from './request.ts';
 
 /** Terms a key may be created with; all optional, checked by the face. */
-export interface AccountTerms {
-  balanceLimit?: Msat;
-  balanceLimitReset?: string;
-  validityDate?: number;
-  refundAddress?: string;
-}
+export type { Account, AccountTerms } from '../ledger/ledger.ts';
 
 export interface AccountInfo {
   account: Account;
   /** The key itself, for whoever proved to hold it. */
   apiKey: Secret;
+  /** What the key can spend now: the balance, or less where a limit of a child key leaves less. */
+  spendable: Msat;
+  children: Account[];
 }
 
 export interface Accounts {
   create: (
     token: Secret,
     terms: AccountTerms,
+    given?: RequestKey,
     source?: Credential['source'],
   ) => Promise<{ apiKey: Secret; balance: Msat; replayed: boolean }>;
   info: (credential: Credential) => Promise<AccountInfo>;
-  topUp: (credential: Credential, token: Secret) => Promise<{ credited: Msat; replayed: boolean }>;
+  topUp: (
+    credential: Credential,
+    token: Secret,
+    given?: RequestKey,
+  ) => Promise<{ credited: Msat; replayed: boolean }>;
   /** Throws refund_busy, nothing_to_refund, refund_too_small, invalid_api_key, mint_unreachable. */
-  refund: (credential: Credential, amountSats?: number, idempotencyKey?: string) => Promise<PaidOut>;
-  /** The account that a refund would be of; an unseen token stays its owner's. Throws invalid_api_key. */
+  refund: (credential: Credential, amountSats?: number, given?: RequestKey) => Promise<PaidOut>;
+  /** The account that a refund would be of; an unseen token stays its owner's. Throws invalid_api_key, child_key_not_allowed. */
   refundable: (credential: Credential) => Promise<AccountId>;
   /** Change of a one-shot payment by its original token; the same token again until it is spent. */
   claimChange: (original: Secret) => Promise<PaidOut>;
@@ -50,9 +56,10 @@ export function createAccounts(parts: {
   payers: Payers;
   deposits: Deposits;
   payouts: Payouts;
+  once: Once;
   log: Logger;
 }): Accounts {
-  const { ledger, wallet, payers, deposits, payouts, log } = parts;
+  const { ledger, wallet, payers, deposits, payouts, once, log } = parts;
 
   const existing = (id: AccountId): Account => {
     const account = ledger.account(id);
@@ -80,58 +87,52 @@ export function createAccounts(parts: {
   };
 
   return {
-    create: async (token, terms, source) => {
+    create: (token, terms, given, source) => {
       const info = wallet.inspect(token.reveal());
       const credential: Credential = { kind: 'token', token, remainder: 'keep', ...(source && { source }) };
-      const known = ledger.operationOfText(info.textHash)?.state === 'done';
-      const id = await payers.account(credential);
-      if (!known && Object.keys(terms).length > 0) await ledger.setAccountTerms(id, terms).durable;
-      return {
-        apiKey: new Secret(payers.keyOfToken(info)),
-        balance: existing(id).available,
-        replayed: known,
+      // The token itself makes a creation happen once; its key is derived anew, so that it need not be stored.
+      const act = async (idempotency?: Idempotency) => {
+        const known = ledger.operationOfText(info.textHash)?.state === 'done';
+        const id = await payers.account(credential, { terms, idempotency });
+        const apiKey = new Secret(payers.keyOfToken(info));
+        return { apiKey, balance: existing(id).available, replayed: known };
       };
+      return once.run(info.textHash, given, act, () => undefined);
     },
 
     info: async (credential) => {
       const id = await payers.account(credential);
-      return { account: existing(id), apiKey: apiKeyOf(credential) };
-    },
-
-    topUp: async (credential, token) => {
-      const id = await payers.account(credential);
-      const info = wallet.inspect(token.reveal());
-      const to = { account: id, accountKind: 'key', purpose: 'topup' } as const;
-      const { operation, replayed } = await deposits.deposit(info, to, credential.source?.());
-      const units = operation.plan.amounts.reduce((sum, amount) => sum + amount, 0);
-      return { credited: unitToMsat(units, operation.unit), replayed };
-    },
-
-    refundable: accountForRefund,
-
-    refund: async (credential, amountSats, idempotencyKey) => {
-      const id = await accountForRefund(credential);
-      const units = amountSats === undefined ? undefined : unitsOf(existing(id), amountSats);
-      const keyed = idempotencyKey !== undefined;
-      const promised = keyed ? undefined : payouts.promised(id, units);
-      if (promised) return payouts.again(promised);
-      if (existing(id).held > ZERO) throw refundBusy();
-      // A key that was used before gives its own payout again, whatever is left by now.
-      if (keyed || units !== undefined || hasUnit(existing(id))) {
-        const paid = await payouts.send({
-          account: id,
-          purpose: 'refund',
-          ...(units === undefined ? {} : { amount: units }),
-          ...(keyed ? { idempotencyKey } : {}),
-        });
-        if (paid && units !== undefined && paid.amount !== units) throw otherRefund();
-        if (paid) return paid;
-      }
       const account = existing(id);
-      if (units !== undefined) throw refundTooMuch(account);
-      const last = lastPayout(account);
-      if (last && !hasUnit(account)) return repeat(last, nothingToRefund);
-      throw account.available === ZERO ? nothingToRefund() : refundTooSmall();
+      const left = account.parent === undefined ? undefined : ledger.limitLeft(id);
+      const spendable = minMsat(account.available, left ?? account.available);
+      return { account, apiKey: apiKeyOf(credential), spendable, children: ledger.children(id) };
+    },
+
+    topUp: async (credential, token, given) => {
+      const asked = await payers.account(credential);
+      // A child key has no money of its own: what it brings is its parent's.
+      const id = existing(asked).parent ?? asked;
+      const info = wallet.inspect(token.reveal());
+      const act = async (idempotency?: Idempotency) => {
+        const to = { account: id, accountKind: 'key', purpose: 'topup', idempotency } as const;
+        const { operation, replayed } = await deposits.deposit(info, to, credential.source?.());
+        const units = operation.plan.amounts.reduce((sum, amount) => sum + amount, 0);
+        return { credited: unitToMsat(units, operation.unit), replayed };
+      };
+      return once.run(id, given, act, () => undefined);
+    },
+
+    refundable,
+
+    refund: async (credential, amountSats, given) => {
+      const id = await refundable(credential);
+      const units = amountSats === undefined ? undefined : unitsOf(existing(id), amountSats);
+      // A key that was used before gives its own payout again, whatever is left by now; one that failed, a new one.
+      const again = ({ operation }: Remembered) =>
+        operation !== undefined && ledger.operation(operation)?.state !== 'failed'
+          ? payouts.again(operation)
+          : undefined;
+      return once.run(id, given, (idempotency) => refund(id, units, idempotency), again);
     },
 
     changeOf: async (id, receipt) => {
@@ -162,6 +163,26 @@ export function createAccounts(parts: {
     },
   };
 
+  async function refund(
+    id: AccountId,
+    units: number | undefined,
+    idempotency: Idempotency | undefined,
+  ): Promise<PaidOut> {
+    const promised = idempotency ? undefined : payouts.promised(id, units);
+    if (promised) return payouts.again(promised);
+    if (existing(id).held > ZERO) throw refundBusy();
+    if (units !== undefined || hasUnit(existing(id))) {
+      const amount = units === undefined ? {} : { amount: units };
+      const paid = await payouts.send({ account: id, purpose: 'refund', ...amount, idempotency });
+      if (paid) return paid;
+    }
+    const account = existing(id);
+    if (units !== undefined) throw refundTooMuch(account);
+    const last = lastPayout(account);
+    if (last && !hasUnit(account)) return repeat(last, nothingToRefund);
+    throw account.available === ZERO ? nothingToRefund() : refundTooSmall();
+  }
+
   /** Everything left in whole units, once; whoever comes second gets the same token. */
   async function change(id: AccountId): Promise<PaidOut | undefined> {
     const paid = await payouts.send({ account: id, purpose: 'change' });
@@ -173,8 +194,12 @@ export function createAccounts(parts: {
   }
 
   /** A refund never creates an account: an unseen token stays its owner's, and one under way is waited for. */
-  async function accountForRefund(credential: Credential): Promise<AccountId> {
-    if (credential.kind === 'key') return payers.existingKey(credential);
+  async function refundable(credential: Credential): Promise<AccountId> {
+    if (credential.kind === 'key') {
+      const id = payers.existingKey(credential);
+      requireParent(existing(id));
+      return id;
+    }
     const known = ledger.operationOfText(tokenTextHash(credential.token.reveal()));
     if (known?.purpose !== 'create' || !ledger.account(known.account)) throw deadKey();
     if (known.state !== 'done') await deposits.settled(known.id);
@@ -191,11 +216,6 @@ function unitsOf(account: Account, sats: number): number {
   return wanted;
 }
 
-const otherRefund = (): NodeError =>
-  new NodeError(
-    'idempotency_key_reused',
-    'This Idempotency-Key belongs to a refund of another amount. Repeat that request, or use a new key.',
-  );
 const refundTooMuch = (account: Account): NodeError =>
   new NodeError(
     'insufficient_balance',

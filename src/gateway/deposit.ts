@@ -6,7 +6,8 @@ import { type Logger, errorKind } from '../base/log.ts';
 import { unitToMsat } from '../base/money.ts';
 import type { Sealer } from '../base/seal.ts';
 import { Secret } from '../base/secret.ts';
-import type { AccountKind, Ledger, ReceiveOperation } from '../ledger/ledger.ts';
+import type { Idempotency } from '../ledger/idempotency.ts';
+import type { AccountKind, AccountTerms, Ledger, ReceiveOperation } from '../ledger/ledger.ts';
 import type { InputProof, ReceivePlan, TokenInfo, Wallet } from '../wallet/wallet.ts';
 import type { DeadTokens } from './dead-tokens.ts';
 import { foreignClaim, refusalOf, tokenSpent } from './deposit-refusal.ts';
@@ -19,6 +20,9 @@ export interface Beneficiary {
   account: AccountId;
   accountKind: AccountKind;
   purpose: ReceiveOperation['purpose'];
+  /** Of the account, where this deposit creates it. */
+  terms?: AccountTerms;
+  idempotency?: Idempotency | undefined;
 }
 
 export interface Deposits {
@@ -156,6 +160,8 @@ export function createDeposits(parts: {
       fee: plan.fee,
       keyset: plan.keyset,
       amounts: plan.amounts,
+      ...(to.terms && { terms: to.terms }),
+      ...(to.idempotency && { idempotency: to.idempotency }),
     });
   }
 
@@ -208,7 +214,7 @@ export function createDeposits(parts: {
       return { operation: await settled(id), replayed: opened.outcome === 'replayed' };
     },
     settled,
-    resume: (operation) => driver.run(operation.id, () => step(operation.id, false)),
+    resume: (operation) => driver.run(operation.id, () => step(operation.id, false), 'found'),
   };
 }
 

@@ -15,11 +15,13 @@ export interface StepResult {
 
 export interface Driver {
   /** Starts (or joins) the one runner of this operation. `attempt` counts from 0. */
-  run: (id: OperationId, step: (attempt: number) => Promise<StepResult>) => void;
+  run: (id: OperationId, step: (attempt: number) => Promise<StepResult>, found?: 'found') => void;
   /** True once the runner ended; false when it still runs after `ms`. Without a runner: true at once. */
   wait: (id: OperationId, ms: number) => Promise<boolean>;
   /** Resolves when no runner of this operation is left; at once if there is none. */
   ended: (id: OperationId) => Promise<void>;
+  /** Rounds that the runner of this operation has made in vain; one more than none where it was found unfinished. */
+  attempt: (id: OperationId) => number;
   running: () => number;
   /** Stops between two rounds; whatever is unfinished is taken up at the next start. */
   close: () => Promise<void>;
@@ -28,6 +30,7 @@ export interface Driver {
 export function createDriver(parts: { clock: Clock; log: Logger }): Driver {
   const { clock, log } = parts;
   const runners = new Map<OperationId, Promise<void>>();
+  const attempts = new Map<OperationId, number>();
   const stop = new AbortController();
   // One listener for each operation that waits; there is no leak to be warned of.
   setMaxListeners(0, stop.signal);
@@ -37,6 +40,7 @@ export function createDriver(parts: { clock: Clock; log: Logger }): Driver {
     for (let attempt = 0; !stop.signal.aborted; attempt++) {
       const result = await step(attempt);
       if (result.done) return;
+      attempts.set(id, attempt + 1);
       if (attempt > 3 && result.waits !== true)
         log.warn('gateway.operation.unresolved', { operation: id, attempt });
       await clock.sleep(result.retryAfterMs ?? pause, stop.signal);
@@ -45,14 +49,18 @@ export function createDriver(parts: { clock: Clock; log: Logger }): Driver {
   }
 
   return {
-    run: (id, step) => {
+    run: (id, step, found) => {
       if (runners.has(id) || stop.signal.aborted) return;
+      if (found) attempts.set(id, 1);
       const runner = loop(id, step)
         .catch((error: unknown) => {
           // A storage failure ends the runner; the intent is on disk and is taken up again at the next start.
           log.error('gateway.operation.halted', { operation: id, error: errorKind(error) });
         })
-        .finally(() => runners.delete(id));
+        .finally(() => {
+          runners.delete(id);
+          attempts.delete(id);
+        });
       runners.set(id, runner);
     },
     wait: async (id, ms) => {
@@ -67,6 +75,7 @@ export function createDriver(parts: { clock: Clock; log: Logger }): Driver {
       return finished;
     },
     ended: (id) => runners.get(id) ?? Promise.resolve(),
+    attempt: (id) => attempts.get(id) ?? 0,
     running: () => runners.size,
     close: async () => {
       stop.abort();

@@ -1,6 +1,8 @@
 /** Gateway: the one door behind both faces. Pay, hold, ask, settle; and the use cases of accounts. */
+import { type Random, systemRandom } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import { type Logger, errorKind } from '../base/log.ts';
+import type { Msat } from '../base/money.ts';
 import type { Sealer } from '../base/seal.ts';
 import type { Secret } from '../base/secret.ts';
 import type { Clock } from '../base/time.ts';
@@ -9,12 +11,17 @@ import type { RateSource } from '../pricing/rate.ts';
 import type { Catalogue } from '../upstream/catalogue.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import { type Accounts, createAccounts } from './account.ts';
+import { type ChildKeys, createChildKeys } from './child-keys.ts';
 import { createDeadTokens } from './dead-tokens.ts';
 import { createDeposits } from './deposit.ts';
 import { createDriver } from './drive.ts';
 import { createHolds } from './holds.ts';
+import { createOnce } from './idempotency.ts';
 import { createInvoices } from './invoice.ts';
+import { createRateLimit } from './key-rate.ts';
 import { type Lightning, type PayoutRule, createLightning, payOutEarnings } from './lightning.ts';
+import { type LookUps, createLookUps } from './lookup.ts';
+import { createLoopBreaker } from './loop.ts';
 import { createMelts } from './melt.ts';
 import { createOutcomes } from './outcomes.ts';
 import { createPayers } from './payer.ts';
@@ -29,6 +36,8 @@ export interface Gateway {
   serve: (request: InferenceRequest) => Promise<Answer>;
   accounts: Accounts;
   lightning: Lightning;
+  childKeys: ChildKeys;
+  lookUps: LookUps;
   /** Takes up unfinished operations and begins to look after leases. Returns how many were taken up. */
   start: () => number;
   /** Requests that hold money at this moment. */
@@ -41,12 +50,20 @@ export function createGateway(parts: {
   wallet: Wallet;
   catalogue: Catalogue;
   rate: RateSource;
+  limits: {
+    /** Paid requests of one key; 0 means no limit. */
+    requestsPerMinute: number;
+    /** Equal bodies of one key within a minute that are taken for a loop; 0 never. */
+    identicalRequests: number;
+  };
+  childKeyCost: Msat;
+  random?: Random;
   secrets: { sealer: Sealer; keySecret: Secret<Uint8Array> };
   payout?: PayoutRule | undefined;
   clock: Clock;
   log: Logger;
 }): Gateway {
-  const { ledger, wallet, catalogue, rate, secrets, clock, log } = parts;
+  const { ledger, wallet, catalogue, rate, secrets, limits, clock, log, random = systemRandom } = parts;
   const driver = createDriver({ clock, log });
   const junk = createJunkLimit({ clock });
   const dead = createDeadTokens({ clock });
@@ -57,7 +74,8 @@ export function createGateway(parts: {
   const invoices = createInvoices({ ledger, wallet, sealer, driver, keySecret, clock, log });
   const melts = createMelts({ ledger, wallet, driver, clock, log });
   const holds = createHolds({ ledger, wallet });
-  const accounts = createAccounts({ ledger, wallet, payers, deposits, payouts, log });
+  const once = createOnce({ ledger });
+  const accounts = createAccounts({ ledger, wallet, payers, deposits, payouts, once, log });
   const stop = new AbortController();
 
   async function lookAfterLeases(): Promise<void> {
@@ -71,7 +89,16 @@ export function createGateway(parts: {
       }
     }
   }
-  let leases: Promise<void> | undefined;
+  async function forgetOldKeys(): Promise<void> {
+    while (!stop.signal.aborted) {
+      await clock.sleep(LIMITS.idempotency.sweepMs, stop.signal);
+      if (stop.signal.aborted || ledger.health().poisoned) continue;
+      await ledger.forgetOld().catch((error: unknown) => {
+        log.error('gateway.sweep.failed', { error: errorKind(error) });
+      });
+    }
+  }
+  let leases: Promise<unknown> | undefined;
   let earnings: Promise<void> | undefined;
 
   return {
@@ -83,14 +110,18 @@ export function createGateway(parts: {
       holds,
       accounts,
       outcomes: createOutcomes({ clock }),
+      rateLimit: createRateLimit({ perMinute: limits.requestsPerMinute, clock }),
+      loopBreaker: createLoopBreaker({ identical: limits.identicalRequests, clock }),
       drains: createDrains(),
       clock,
       log,
     }),
     accounts,
     lightning: createLightning({ ledger, invoices, melts, payers }),
+    childKeys: createChildKeys({ ledger, payers, once, keySecret, random, costEach: parts.childKeyCost }),
+    lookUps: createLookUps({ ledger, payers, driver }),
     start: () => {
-      leases = lookAfterLeases();
+      leases = Promise.all([lookAfterLeases(), forgetOldKeys()]);
       const rule = parts.payout;
       if (rule) earnings = payOutEarnings({ ledger, melts, rule, clock, log, signal: stop.signal });
       return resumeUnfinished({ ledger, deposits, payouts, invoices, melts, log });

@@ -2,7 +2,7 @@
 import { NodeError } from '../base/error.ts';
 import type { AccountId } from '../base/id.ts';
 import { type Msat, ZERO, minMsat, sub } from '../base/money.ts';
-import type { Account, Ledger } from '../ledger/ledger.ts';
+import type { Account, HoldRequest, Ledger } from '../ledger/ledger.ts';
 import { type CeilingRequest, type PricedModel, ceiling, clampOutput } from '../pricing/ceiling.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import { deadKey } from './payer.ts';
@@ -17,7 +17,13 @@ export interface Held {
 
 export interface Holds {
   /** Throws NodeError insufficient_balance, balance_limit_exceeded, key_expired, invalid_api_key. */
-  take: (id: string, account: AccountId, request: CeilingRequest, model: PricedModel) => Held;
+  take: (
+    id: string,
+    account: AccountId,
+    request: CeilingRequest,
+    model: PricedModel & { modelId: string },
+    keyed?: HoldRequest['keyed'],
+  ) => Held;
   forget: (id: string) => void;
   /** Renews the leases of living requests and lets go of all others. Called on a timer. */
   sweep: () => void;
@@ -43,6 +49,12 @@ const overLimit = (
     `Balance limit exceeded: ${balanceLimit} mSats limit, ${left} left, ${required} required for this request.`,
     { metadata: { balance_limit_msats: balanceLimit, left_msats: left, required_msats: required } },
   );
+
+const otherModels = (models: readonly string[]): NodeError =>
+  new NodeError('model_not_allowed', 'This key may not ask for this model.', {
+    param: 'model',
+    metadata: { allowed_models: models },
+  });
 
 export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
   const { ledger, wallet } = parts;
@@ -91,11 +103,12 @@ export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
   }
 
   return {
-    take: (id, accountId, request, model) => {
+    take: (id, accountId, request, model, keyed) => {
       const account = ledger.account(accountId);
       if (!account) throw deadKey();
+      if (account.models?.includes(model.modelId) === false) throw otherModels(account.models);
       const { amount, maxTokens } = amountFor(account, request, model);
-      const result = ledger.hold({ id, account: accountId, amount });
+      const result = ledger.hold({ id, account: accountId, amount, ...(keyed && { keyed }) });
       switch (result.outcome) {
         case 'held':
           living.add(id);

@@ -6,6 +6,7 @@ import { type Logger, errorKind } from '../base/log.ts';
 import { ZERO, fromSat } from '../base/money.ts';
 import type { Clock } from '../base/time.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { idempotencyOf, keyReused } from './idempotency.ts';
 import type { InvoiceMade, InvoiceRequest, Invoices } from './invoice.ts';
 import type { Melts, Remitted } from './melt.ts';
 import { otherPayment } from './melt-end.ts';
@@ -44,13 +45,22 @@ export function createLightning(parts: {
   payers: Payers;
 }): Lightning {
   const { ledger, invoices, melts, payers } = parts;
+  /** A child key has no money of its own: what it brings is its parent's. */
+  const purseOf = (id: AccountId): AccountId => ledger.account(id)?.parent ?? id;
+  /** The key of a refund that was made as a token: repeated with an address it would pay a second time. */
+  function wasToken(id: AccountId, key: string): boolean {
+    const before = ledger.remembered(idempotencyOf(id, { key, request: '' }).id)?.operation;
+    const operation = before === undefined ? undefined : ledger.operation(before);
+    return operation?.kind === 'send' && operation.state !== 'failed';
+  }
+
   return {
     status: invoices.status,
     recover: invoices.recover,
     invoice: (request) =>
       invoices.create({
         ...request,
-        ...(request.key && { account: payers.existingKey(request.key) }),
+        ...(request.key && { account: purseOf(payers.existingKey(request.key)) }),
       }),
     refundTo: async (id, { address, amountSats, idempotencyKey }) => {
       const account = ledger.account(id);
@@ -61,6 +71,7 @@ export function createLightning(parts: {
         if (idempotencyKey !== undefined && ledger.meltOfKey(id, idempotencyKey)) throw otherPayment();
         return undefined;
       }
+      if (idempotencyKey !== undefined && wasToken(id, idempotencyKey)) throw keyReused();
       if (account.held > ZERO) throw refundBusy();
       const isKnown = account.lastRefund !== undefined || idempotencyKey !== undefined;
       if (!isKnown && account.available === ZERO) throw nothingToRefund();

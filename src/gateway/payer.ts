@@ -6,10 +6,12 @@ import type { Secret } from '../base/secret.ts';
 import { looksLikeToken, tokenTextHash } from '../base/token-text.ts';
 import type { Ledger, ReceiveOperation } from '../ledger/ledger.ts';
 import type { TokenInfo, Wallet } from '../wallet/wallet.ts';
-import type { Deposits } from './deposit.ts';
+import type { Beneficiary, Deposits } from './deposit.ts';
 import { tokenSpent } from './deposit-refusal.ts';
 import type { JunkLimit } from './rate.ts';
 import type { Credential, Payer } from './request.ts';
+
+export type Creation = Pick<Beneficiary, 'terms' | 'idempotency'>;
 
 export interface Payers {
   /**
@@ -17,8 +19,10 @@ export interface Payers {
    * Throws NodeError payment_required, invalid_api_key, insufficient_balance, and what a deposit throws.
    */
   resolve: (credential: Credential | undefined, atLeast: () => Msat) => Promise<Payer>;
-  /** Account of a kept credential for the balance routes; an unseen token is redeemed. */
-  account: (credential: Credential) => Promise<AccountId>;
+  /** Account of a kept credential for the balance routes; an unseen token is redeemed, under these terms. */
+  account: (credential: Credential, creation?: Creation) => Promise<AccountId>;
+  /** The same without ever redeeming anything. Throws invalid_api_key, rate_limited. */
+  known: (credential: Credential) => AccountId;
   /** Account of an `sk-` key that exists. Throws invalid_api_key, rate_limited. */
   existingKey: (credential: KeyCredential) => AccountId;
   /** `sk-` key of a token: derived with a secret of this node, so neither mint nor earlier holder can know it. */
@@ -62,14 +66,18 @@ export function createPayers(parts: {
   }
 
   /** The account of a token presented as a bearer: the one it was deposited to, whoever asks with the same text. */
-  async function keptToken({ token, source }: TokenCredential, atLeast: () => Msat): Promise<AccountId> {
+  async function keptToken(
+    { token, source }: TokenCredential,
+    atLeast: () => Msat,
+    creation: Creation = {},
+  ): Promise<AccountId> {
     const text = token.reveal();
     const known = ledger.operationOfText(tokenTextHash(text));
     if (known?.state === 'done') return kept(known).account;
     const info = wallet.inspect(text);
     requireFace(wallet, info, atLeast());
     const account = accountOfKey(keyOfClaims(info.claims));
-    const to = { account, accountKind: 'key', purpose: 'create' } as const;
+    const to = { account, accountKind: 'key', purpose: 'create', ...creation } as const;
     const { operation } = await deposits.deposit(info, to, source?.());
     return operation.account;
   }
@@ -99,8 +107,16 @@ export function createPayers(parts: {
       const { operation } = await deposits.deposit(info, to, credential.source?.());
       return { account: operation.account, remainder: 'return' };
     },
-    account: async (credential) =>
-      credential.kind === 'key' ? accountOfApiKey(credential) : keptToken(credential, () => ZERO),
+    account: async (credential, creation) =>
+      credential.kind === 'key' ? accountOfApiKey(credential) : keptToken(credential, () => ZERO, creation),
+    known: (credential) => {
+      if (credential.kind === 'key') return accountOfApiKey(credential);
+      const operation = ledger.operationOfText(tokenTextHash(credential.token.reveal()));
+      const once = credential.remainder === 'return';
+      if (!operation || (operation.purpose === 'pay') !== once || operation.purpose === 'topup')
+        throw deadKey();
+      return operation.account;
+    },
     existingKey: accountOfApiKey,
     keyOfToken: (info) => keyOfClaims(info.claims),
   };

@@ -5,6 +5,7 @@ import { LIMITS } from '../base/limits.ts';
 import { type Logger, errorKind } from '../base/log.ts';
 import { type Unit, ZERO, msatToUnitFloor, unitToMsat } from '../base/money.ts';
 import { Secret } from '../base/secret.ts';
+import type { Idempotency } from '../ledger/idempotency.ts';
 import type { Ledger, SendOperation, SendOutcome } from '../ledger/ledger.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import { storedProofs } from './deposit.ts';
@@ -31,7 +32,7 @@ export interface Payouts {
     account: AccountId;
     purpose: 'change' | 'refund';
     amount?: number;
-    idempotencyKey?: string;
+    idempotency?: Idempotency | undefined;
   }) => Promise<PaidOut | undefined>;
   /** The token of an earlier payout. Throws like `send` while it is not made yet. */
   again: (id: OperationId) => Promise<PaidOut>;
@@ -137,7 +138,7 @@ export function createPayouts(parts: {
   }
 
   async function open(request: Request, { mint, unit }: Shelf, amount: number | 'all'): Promise<SendOutcome> {
-    const { account, purpose, idempotencyKey } = request;
+    const { account, purpose, idempotency } = request;
     const { keyset, feePpk } = await wallet.activeKeyset(mint, unit);
     return ledger.openSend({
       id: newOperationId(),
@@ -149,7 +150,7 @@ export function createPayouts(parts: {
       feePpk,
       keyset,
       split: wallet.split,
-      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+      ...(idempotency === undefined ? {} : { idempotency }),
     });
   }
 
@@ -226,7 +227,7 @@ export function createPayouts(parts: {
     },
     resume: (operation) => {
       promise(operation, 'unknown');
-      driver.run(operation.id, () => step(operation.id, false));
+      driver.run(operation.id, () => step(operation.id, false), 'found');
     },
   };
 }

@@ -3,6 +3,7 @@ import type { Cancel } from '../base/cancel.ts';
 import type { AccountId, RequestId } from '../base/id.ts';
 import type { Msat } from '../base/money.ts';
 import type { Secret } from '../base/secret.ts';
+import type { Idempotency } from '../ledger/idempotency.ts';
 import type { Usage } from '../protocol/openai.ts';
 
 /** `keep`: the remainder of a token stays on its key. `return`: it goes back as change, once per request. */
@@ -30,6 +31,8 @@ export interface InferenceRequest {
   delivery: 'live' | 'held';
   /** Cancelled when the client is gone. */
   gone: Cancel;
+  /** The client's Idempotency-Key; a one-shot payment needs none, its token says as much. */
+  idempotencyKey?: string | undefined;
 }
 
 /** Cost of one answer. All amounts in msat; the three parts add up to `total`. */
@@ -76,4 +79,6 @@ export interface Answer extends AsyncDisposable {
 export interface Payer {
   account: AccountId;
   remainder: 'keep' | 'return';
+  /** Written down with the hold. */
+  idempotency?: Idempotency;
 }

@@ -15,8 +15,11 @@ import type { Catalogue, Offer } from '../upstream/catalogue.ts';
 import type { UpstreamAnswer } from '../upstream/upstream.ts';
 import type { Accounts } from './account.ts';
 import { type Holds, leastCost } from './holds.ts';
+import { keyedAnswer } from './keyed-answer.ts';
+import type { LoopBreaker } from './loop.ts';
 import type { Outcomes, StoredAnswer } from './outcomes.ts';
 import { type Payers } from './payer.ts';
+import type { RateLimit } from './key-rate.ts';
 import type { Answer, Body, InferenceRequest, Payer, Receipt } from './request.ts';
 import { createSettlement } from './settlement.ts';
 import { type Drains, heldStream, streamAnswer } from './stream-answer.ts';
@@ -30,6 +33,8 @@ export interface ServeParts {
   holds: Holds;
   accounts: Accounts;
   outcomes: Outcomes;
+  rateLimit: RateLimit;
+  loopBreaker: LoopBreaker;
   drains: Drains;
   clock: Clock;
   log: Logger;
@@ -39,7 +44,7 @@ type Priced = Offer & { price: ModelPrice };
 
 /** Throws NodeError before any byte; a one-shot payment that was redeemed comes back in `options.change`. */
 export function createServe(parts: ServeParts): (request: InferenceRequest) => Promise<Answer> {
-  const { catalogue, payers, outcomes } = parts;
+  const { catalogue, payers, outcomes, rateLimit, loopBreaker } = parts;
 
   return async function serve(request) {
     const facts = readChatRequest(request.body);
@@ -47,6 +52,17 @@ export function createServe(parts: ServeParts): (request: InferenceRequest) => P
     const { credential } = request;
     if (credential?.kind !== 'token' || credential.remainder === 'keep') {
       const payer = await payers.resolve(credential, () => leastCost(ceilingRequest(facts), first));
+      rateLimit.admit(payer.account);
+      const { idempotencyKey } = request;
+      if (idempotencyKey !== undefined) {
+        const keyed = { ...request, idempotencyKey };
+        const answer = await keyedAnswer(parts, keyed, payer.account, (idempotency) => {
+          loopBreaker.admit(payer.account, request.body);
+          return ask(parts, request, facts, offers, { ...payer, idempotency });
+        });
+        return 'chunks' in answer ? answer : storedAnswer(answer, true);
+      }
+      loopBreaker.admit(payer.account, request.body);
       return ask(parts, request, facts, offers, payer);
     }
 
@@ -107,7 +123,7 @@ async function askOne(
   holdId: string,
 ): Promise<Answer> {
   const { ledger, holds, rate, log, clock, drains, accounts } = parts;
-  const held = holds.take(holdId, payer.account, ceilingRequest(facts), offer);
+  const held = holds.take(holdId, payer.account, ceilingRequest(facts), offer, keyedBy(request, payer));
   const settlement = createSettlement({
     ledger,
     holds,
@@ -191,6 +207,9 @@ async function begin(
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 const EVENT_STREAM_TYPE = 'text/event-stream; charset=utf-8';
+
+const keyedBy = (request: InferenceRequest, { idempotency }: Payer) =>
+  idempotency && { ...idempotency, requestId: request.id };
 
 const ceilingRequest = (facts: ChatRequestFacts): CeilingRequest => ({
   promptTokens: facts.promptTokens,

@@ -6,16 +6,18 @@ import { NodeError } from '../base/error.ts';
 import type { Logger } from '../base/log.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { type BalanceRoutes, createBalanceRoutes } from './balance.ts';
+import { type ChildKeyRoutes, createChildKeyRoutes } from './child-keys.ts';
 import { createExpressServer, requestId } from './context.ts';
 import { replyError, toNodeError } from './error.ts';
 import { createFraming } from './framing.ts';
 import { LIGHTNING_PATHS, mountLightning } from './lightning.ts';
+import { type LookUpRoutes, createLookUpRoutes } from './lookup.ts';
 import { createPaidRoute } from './paid.ts';
 import { type PublicFacts, createPublicRoutes } from './public.ts';
 import { commonHeaders } from './reply.ts';
 
 type Handler = (req: Request, res: Response) => void | Promise<void>;
-type Method = 'get' | 'post';
+type Method = 'get' | 'post' | 'delete';
 
 export function createHttpFace(parts: {
   gateway: Gateway;
@@ -55,8 +57,15 @@ export function createHttpFace(parts: {
   route('post', paidPaths, paid);
 
   app.options('/{*path}', preflight);
-  mountBalance(route, createBalanceRoutes({ accounts: gateway.accounts, lightning: gateway.lightning }));
+  const lookUps = createLookUpRoutes({ lookUps: gateway.lookUps });
+  mountBalance(route, {
+    ...createBalanceRoutes({ accounts: gateway.accounts, lightning: gateway.lightning }),
+    childKeys: createChildKeyRoutes({ childKeys: gateway.childKeys }),
+    lookUps,
+  });
   mountLightning(route, gateway.lightning);
+  route('get', withAndWithoutV1('/ops/:id'), lookUps.operation);
+  route('get', withAndWithoutV1('/generation'), lookUps.generation);
 
   const pages = createPublicRoutes(facts);
   route('get', withAndWithoutV1('/info'), pages.info);
@@ -76,7 +85,7 @@ const withAndWithoutV1 = (path: string): string[] => [`/v1${path}`, path];
 /** Both families, `/v1/balance/*` and `/v1/wallet/*`, lead to the same handlers. */
 function mountBalance(
   route: (method: Method, paths: readonly string[], handler: Handler) => void,
-  balance: BalanceRoutes,
+  balance: BalanceRoutes & { childKeys: ChildKeyRoutes; lookUps: LookUpRoutes },
 ): void {
   const under = (name: string): string[] =>
     ['/v1/balance', '/v1/wallet', '/balance', '/wallet'].map((family) => family + name);
@@ -85,6 +94,10 @@ function mountBalance(
   route('get', [...under('/info'), ...under('/balance'), ...under(''), '/v1/key', '/key'], balance.info);
   route('post', under('/topup'), balance.topUp);
   route('post', under('/refund'), balance.refund);
+  route('get', [...under('/history'), ...under('/transactions')], balance.lookUps.history);
+  route('post', under('/child-key'), balance.childKeys.create);
+  route('post', under('/child-key/reset'), balance.childKeys.reset);
+  route('delete', under('/child-key/:id'), balance.childKeys.revoke);
 }
 
 function preflight(req: Request, res: Response): void {
@@ -108,9 +121,11 @@ function mountRefusals(app: Express, log: Logger): void {
   const known = new Map<RegExp, string>([
     ...LIGHTNING_PATHS,
     [/^(?:\/v1)?\/chat\/completions\/?$/, 'POST'],
-    [/^(?:\/v1)?\/(?:balance|wallet)\/(?:topup|refund)\/?$/, 'POST'],
+    [/^(?:\/v1)?\/(?:balance|wallet)\/(?:topup|refund|child-key(?:\/reset)?)\/?$/, 'POST'],
+    [/^(?:\/v1)?\/(?:balance|wallet)\/child-key\/[^/]+\/?$/, 'DELETE'],
     [/^(?:\/v1)?\/(?:balance|wallet)\/create\/?$/, 'GET, POST'],
-    [/^(?:\/v1)?\/(?:balance|wallet)(?:\/(?:info|balance))?\/?$/, 'GET'],
+    [/^(?:\/v1)?\/(?:balance|wallet)(?:\/(?:info|balance|history|transactions))?\/?$/, 'GET'],
+    [/^(?:\/v1)?\/(?:ops\/[^/]+|generation)\/?$/, 'GET'],
     [/^(?:\/v1)?\/(?:info|key|models(?:\/.+)?)\/?$/, 'GET'],
     [/^\/(?:(?:livez|readyz)\/?)?$/, 'GET'],
   ]);

@@ -1,10 +1,10 @@
 /** Balance routes: create, info, top up, refund; the same handlers under /v1/balance and /v1/wallet. */
 import type { Request, Response } from 'express';
 import { NodeError } from '../base/error.ts';
-import { type Msat, ZERO, msat, unitToMsat } from '../base/money.ts';
+import { unitToMsat } from '../base/money.ts';
 import { Secret } from '../base/secret.ts';
-import { looksLikeToken } from '../base/token-text.ts';
-import type { AccountInfo, AccountTerms, Accounts } from '../gateway/account.ts';
+import type { Account, AccountInfo, Accounts } from '../gateway/account.ts';
+import { childId } from '../gateway/child-keys.ts';
 import { deadKey } from '../gateway/payer.ts';
 import type { Lightning } from '../gateway/lightning.ts';
 import type { Remitted } from '../gateway/melt.ts';
@@ -12,6 +12,8 @@ import type { PaidOut } from '../gateway/payout.ts';
 import { readOptionalObject } from './body.ts';
 import { requestId } from './context.ts';
 import { cashuHeader, requiredBearer } from './credential.ts';
+import { addressField, amountField, queryFields, termsOf, tokenField } from './fields.ts';
+import { replayedHeader, requestKey } from './idempotency.ts';
 import { NO_STORE, replyJson } from './reply.ts';
 import { sourceOf } from './source.ts';
 
@@ -28,7 +30,8 @@ export function createBalanceRoutes(parts: { accounts: Accounts; lightning: Ligh
     create: async (req, res) => {
       const fields = req.method === 'GET' ? queryFields(req) : await readOptionalObject(req);
       const token = tokenField(fields, ['initial_balance_token', 'cashu_token']);
-      const { apiKey, balance, replayed } = await accounts.create(token, termsOf(fields), () =>
+      const given = requestKey(req, 'create', fields);
+      const { apiKey, balance, replayed } = await accounts.create(token, termsOf(req, fields), given, () =>
         sourceOf(req),
       );
       answer(req, res, { api_key: apiKey.reveal(), balance }, replayedHeader(replayed));
@@ -47,11 +50,13 @@ export function createBalanceRoutes(parts: { accounts: Accounts; lightning: Ligh
 
     topUp: async (req, res) => {
       const credential = requiredBearer(req);
-      // The token itself makes a top-up happen once; the header is read so that a broken one is noticed.
-      idempotencyKey(req);
       const fields = { ...queryFields(req), ...(await readOptionalObject(req)) };
       const token = tokenField(fields, ['cashu_token']);
-      const { credited, replayed } = await accounts.topUp(credential, token);
+      const { credited, replayed } = await accounts.topUp(
+        credential,
+        token,
+        requestKey(req, 'topup', fields),
+      );
       answer(req, res, { msats: credited }, replayedHeader(replayed));
     },
 
@@ -64,14 +69,15 @@ export function createBalanceRoutes(parts: { accounts: Accounts; lightning: Ligh
         return;
       }
       const bearer = requiredBearer(req);
-      const [amountSats, key] = [amountField(body), idempotencyKey(req)];
-      const how = { address: addressField(body), amountSats, idempotencyKey: key };
+      const amountSats = amountField(body);
+      const given = requestKey(req, 'refund', body);
+      const how = { address: addressField(body), amountSats, idempotencyKey: given?.key };
       const sent = await lightning.refundTo(await accounts.refundable(bearer), how);
       if (sent) {
         answer(req, res, remittedBody(sent), replayedHeader(sent.replayed));
         return;
       }
-      const paid = await accounts.refund(bearer, amountSats, key);
+      const paid = await accounts.refund(bearer, amountSats, given);
       answer(req, res, paidBody(paid), replayedHeader(paid.replayed));
     },
   };
@@ -86,9 +92,6 @@ function answer(
   replyJson(res, requestId(req), 200, body, [...NO_STORE, ...extra]);
 }
 
-const replayedHeader = (replayed: boolean): readonly string[] =>
-  replayed ? ['idempotent-replayed', 'true'] : [];
-
 const paidBody = (paid: PaidOut): Record<string, unknown> => ({
   token: paid.token.reveal(),
   [paid.unit === 'sat' ? 'sats' : 'msats']: String(paid.amount),
@@ -96,12 +99,12 @@ const paidBody = (paid: PaidOut): Record<string, unknown> => ({
   operation_id: paid.operation,
 });
 
-function infoBody({ account, apiKey }: AccountInfo): Record<string, unknown> {
+function infoBody({ account, apiKey, spendable, children }: AccountInfo): Record<string, unknown> {
   return {
     api_key: apiKey.reveal(),
-    balance: account.available,
+    balance: spendable,
     reserved: account.held,
-    is_child: false,
+    is_child: account.parent !== undefined,
     total_requests: account.totalRequests,
     total_spent: account.totalSpent,
     balance_limit: account.balanceLimit ?? null,
@@ -109,83 +112,10 @@ function infoBody({ account, apiKey }: AccountInfo): Record<string, unknown> {
     validity_date: account.validityDate ?? null,
     mint: account.mint,
     unit: account.unit,
+    ...(account.models && { models: account.models }),
+    ...(account.parent !== undefined && { parent_key_preview: `${account.parent.slice(0, 8)}...` }),
+    ...(children.length > 0 && { child_keys: children.map(childBody) }),
   };
-}
-
-const queryFields = (req: Request): Record<string, unknown> => ({ ...req.query });
-
-function tokenField(fields: Record<string, unknown>, names: readonly string[]): Secret {
-  const value = names.map((name) => fields[name]).find((candidate) => candidate !== undefined);
-  if (value === undefined) {
-    throw new NodeError('missing_param', 'A cashu_token is required.', {
-      param: 'cashu_token',
-      legacyDetail: 'A cashu_token is required.',
-    });
-  }
-  if (typeof value !== 'string' || !looksLikeToken(value)) {
-    throw new NodeError(
-      'invalid_cashu_token',
-      'Invalid token format: a Cashu token begins with cashuA or cashuB.',
-      {
-        param: 'cashu_token',
-        legacyDetail: 'Invalid token format',
-      },
-    );
-  }
-  return new Secret(value.replace(/[\n\r\t]/g, ''));
-}
-
-/** Terms of a new key; query parameters arrive as strings. */
-export function termsOf(fields: Record<string, unknown>): AccountTerms {
-  const limit = optionalWhole(fields, 'balance_limit');
-  const validity = optionalWhole(fields, 'validity_date') ?? optionalWhole(fields, 'key_expiry');
-  const reset = optionalText(fields, 'balance_limit_reset');
-  if (reset !== undefined && !['daily', 'weekly', 'monthly'].includes(reset)) {
-    throw invalid('balance_limit_reset', 'one of daily, weekly, monthly');
-  }
-  const refundAddress = optionalText(fields, 'refund_address');
-  return {
-    ...(limit === undefined ? {} : { balanceLimit: limit }),
-    ...(validity === undefined ? {} : { validityDate: validity }),
-    ...(reset === undefined ? {} : { balanceLimitReset: reset }),
-    ...(refundAddress === undefined ? {} : { refundAddress }),
-  };
-}
-
-function optionalWhole(fields: Record<string, unknown>, name: string): Msat | undefined {
-  const raw = fields[name];
-  if (raw === undefined || raw === null || raw === '') return undefined;
-  const value = typeof raw === 'string' && /^\d{1,16}$/.test(raw) ? Number(raw) : raw;
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value <= ZERO) {
-    throw invalid(name, 'a whole number above 0');
-  }
-  return msat(value);
-}
-
-function optionalText(fields: Record<string, unknown>, name: string): string | undefined {
-  const value = fields[name];
-  if (value === undefined || value === null || value === '') return undefined;
-  if (typeof value !== 'string' || value.length > 256)
-    throw invalid(name, 'a text of at most 256 characters');
-  return value;
-}
-
-function amountField(body: Record<string, unknown>): number | undefined {
-  const value = body['amount_sats'];
-  if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1 || value > 21e14) {
-    throw new NodeError('invalid_amount', 'amount_sats must be a whole number of sats above 0.', {
-      param: 'amount_sats',
-    });
-  }
-  return value;
-}
-
-/** Where a refund goes: an address of the body, `null` for a token, else what the account was created with. */
-function addressField(body: Record<string, unknown>): string | null | undefined {
-  const value = body['lightning_address'] ?? body['refund_address'];
-  if (value === undefined && body['lightning_address'] === null) return null;
-  return optionalText({ lightning_address: value }, 'lightning_address');
 }
 
 const remittedBody = ({ operation }: Remitted): Record<string, unknown> => ({
@@ -198,14 +128,14 @@ const remittedBody = ({ operation }: Remitted): Record<string, unknown> => ({
   ...(operation.preimage !== undefined && { preimage: operation.preimage }),
 });
 
-function idempotencyKey(req: Request): string | undefined {
-  const value = req.headers['idempotency-key'];
-  if (value === undefined) return undefined;
-  if (typeof value !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(value)) {
-    throw new NodeError('invalid_idempotency_key', 'Idempotency-Key must be 1 to 255 printable characters.');
-  }
-  return value;
-}
-
-const invalid = (param: string, what: string): NodeError =>
-  new NodeError('invalid_request', `${param} must be ${what}.`, { param });
+/** The parent sees what its children spend, never their keys: only hashes are stored. */
+const childBody = (child: Account): Record<string, unknown> => ({
+  id: childId(child.id),
+  reserved: child.held,
+  total_requests: child.totalRequests,
+  total_spent: child.totalSpent,
+  balance_limit: child.balanceLimit ?? null,
+  balance_limit_reset: child.balanceLimitReset ?? null,
+  validity_date: child.validityDate ?? null,
+  models: child.models ?? null,
+});

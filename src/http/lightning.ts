@@ -7,10 +7,10 @@ import type { InvoiceMade } from '../gateway/invoice.ts';
 import type { InvoiceProof, InvoiceStatus } from '../gateway/invoice-claim.ts';
 import type { Lightning } from '../gateway/lightning.ts';
 import type { KeyCredential } from '../gateway/payer.ts';
-import { termsOf } from './balance.ts';
 import { readOptionalObject } from './body.ts';
 import { requestId } from './context.ts';
 import { bearerCredential } from './credential.ts';
+import { termsOf } from './fields.ts';
 import { NO_STORE, replyJson } from './reply.ts';
 import { sourceOf } from './source.ts';
 
@@ -39,7 +39,7 @@ export function mountLightning(route: Route, lightning: Lightning): void {
     const claimHash = claimHashField(body);
     const made = await lightning.invoice({
       amountSats: amountField(body),
-      terms: termsOf(body),
+      terms: termsOf(req, body),
       ...(key && { key }),
       ...(claimHash !== undefined && { claimHash }),
     });

@@ -8,6 +8,7 @@ import type { Answer, Body, Endpoint, Receipt } from '../gateway/request.ts';
 import { readJsonBytes } from './body.ts';
 import { requestId } from './context.ts';
 import { paidCredential } from './credential.ts';
+import { idempotencyKey } from './idempotency.ts';
 import { NO_STORE, reply } from './reply.ts';
 import { sendStream } from './stream.ts';
 
@@ -32,6 +33,7 @@ export function createPaidRoute(parts: { gateway: Gateway; endpoint: Endpoint })
       body,
       delivery: oneShot && !claims ? 'held' : 'live',
       gone,
+      idempotencyKey: idempotencyKey(req),
     });
     if (answer.whole !== undefined) await sendWhole(res, id, answer, answer.whole);
     else await sendStream(res, id, answer);

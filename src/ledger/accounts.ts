@@ -1,7 +1,9 @@
 /** Accounts: reading them, their terms, the dust of one-shot payments, and small values of other rooms. */
 import { invariant } from '../base/error.ts';
 import { msatPerUnit } from '../base/money.ts';
-import type { Ledger } from './ledger.ts';
+import type { Children } from './children.ts';
+import { expiryRows } from './expiry.ts';
+import type { AccountTerms, Ledger } from './ledger.ts';
 import { limitLeft } from './limit.ts';
 import { minus } from './postings.ts';
 import type { Store } from './store.ts';
@@ -11,25 +13,23 @@ type Accounts = Pick<
   'account' | 'limitLeft' | 'setAccountTerms' | 'sweepDust' | 'getValue' | 'putValue'
 >;
 
-export function createAccounts(store: Store): Accounts {
+export function createAccounts(store: Store, children: Children): Accounts {
   return {
     account: (id) => {
       const account = store.account(id);
-      return account && { ...account };
+      return account === undefined ? children.view(id) : { ...account };
     },
     limitLeft: (id) => {
       const account = store.account(id);
-      return account && limitLeft(account, store.clock.now());
+      return account === undefined ? children.limitLeft(id) : limitLeft(account, store.clock.now());
     },
     setAccountTerms: (id, terms) => {
-      invariant(store.account(id) !== undefined, 'terms are set on an account that exists');
-      const { refundAddress, validityDate, balanceLimit, balanceLimitReset } = terms;
-      const fields = { refundAddress, validityDate, balanceLimit, balanceLimitReset };
-      const given = Object.entries(fields).filter(
-        (field): field is [string, string | number] => field[1] !== undefined,
-      );
-      if (given.length === 0) return { durable: store.flushed() };
-      return { durable: store.commit({ k: 'terms', i: id, a: id, p: {}, s: Object.fromEntries(given) }) };
+      const account = store.account(id);
+      invariant(account !== undefined, 'terms are set on an account that exists');
+      const s = termFields(terms);
+      if (Object.keys(s).length === 0) return { durable: store.flushed() };
+      const r = expiryRows({ ...account, ...terms });
+      return { durable: store.commit({ k: 'terms', i: id, a: id, p: {}, s, r }) };
     },
     sweepDust: (id) => {
       const account = store.account(id);
@@ -46,4 +46,13 @@ export function createAccounts(store: Store): Accounts {
       durable: store.commit({ k: 'value', i: key, p: {}, r: { [`v!${key}`]: value } }),
     }),
   };
+}
+
+/** Only the terms that are there, as fields of an entry. */
+export function termFields(terms: AccountTerms): Record<string, string | number> {
+  const { refundAddress, validityDate, balanceLimit, balanceLimitReset } = terms;
+  const fields = { refundAddress, validityDate, balanceLimit, balanceLimitReset };
+  return Object.fromEntries(
+    Object.entries(fields).filter((field): field is [string, string | number] => field[1] !== undefined),
+  );
 }

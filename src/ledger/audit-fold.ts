@@ -3,12 +3,13 @@ import type { OperationState } from './ledger.ts';
 import type { Entry } from './journal.ts';
 import type { PoolProof } from './pool.ts';
 
-export type RowKind = 'account' | 'proof' | 'counter' | 'operation';
+export type RowKind = 'account' | 'proof' | 'counter' | 'operation' | 'child';
 
 interface AuditAccount {
   fields: Record<string, unknown>;
   requests: number;
   spent: number;
+  lastEntry?: number;
 }
 
 export interface AuditFold {
@@ -35,6 +36,7 @@ interface OperationFacts {
   spend?: { inputs: { amount: number }[] };
 }
 
+const LETTERS = { proof: 'p', counter: 'k', operation: 'o', child: 'c' } as const;
 const ASSET = /^(proofs:|inflight)/;
 const EQUITY = new Set(['revenue', 'payouts', 'mint_fees', 'rounding', 'losses']);
 
@@ -42,7 +44,9 @@ export function createFold(): AuditFold {
   const balances = new Map<string, number>();
   const accounts = new Map<string, AuditAccount>();
   const holds = new Map<string, { account: string; amount: number }>();
-  const stored = new Map<string, Map<string, unknown>>(['p', 'k', 'o'].map((letter) => [letter, new Map()]));
+  const stored = new Map<string, Map<string, unknown>>(
+    ['p', 'k', 'o', 'c'].map((letter) => [letter, new Map()]),
+  );
   const rowsOf = (letter: string): Map<string, unknown> => stored.get(letter) ?? new Map<string, unknown>();
   const operations = (): OperationFacts[] => [...rowsOf('o').values()] as OperationFacts[];
   const proofs = (): PoolProof[] => [...rowsOf('p').values()] as PoolProof[];
@@ -74,6 +78,10 @@ export function createFold(): AuditFold {
       if (value === null) delete account.fields[field];
       else account.fields[field] = value;
     }
+    if (entry.b !== undefined) {
+      if (entry.b !== (account.lastEntry ?? 0)) wrong ??= `entry ${entry.n} does not name the one before it`;
+      account.lastEntry = entry.n;
+    }
     account.requests += entry.m?.[0] ?? 0;
     account.spent += entry.m?.[1] ?? 0;
   }
@@ -87,10 +95,12 @@ export function createFold(): AuditFold {
     }
   }
 
-  function accountRow(id: string, { fields, requests, spent }: AuditAccount): Record<string, unknown> {
+  function accountRow(id: string, account: AuditAccount): Record<string, unknown> {
+    const { fields, requests, spent, lastEntry } = account;
     const available = balances.get(`avail:${id}`) ?? 0;
     const held = balances.get(`held:${id}`) ?? 0;
-    return { id, ...fields, available, held, totalRequests: requests, totalSpent: spent };
+    const chained = lastEntry === undefined ? {} : { lastEntry };
+    return { id, ...fields, available, held, totalRequests: requests, totalSpent: spent, ...chained };
   }
 
   return {
@@ -103,7 +113,7 @@ export function createFold(): AuditFold {
       if (entry.k === 'settle' || entry.k === 'release') holds.delete(entry.i);
     },
     rows: (kind) => {
-      if (kind !== 'account') return rowsOf(kind[0] === 'c' ? 'k' : (kind[0] ?? ''));
+      if (kind !== 'account') return rowsOf(LETTERS[kind]);
       return new Map([...accounts].map(([id, account]) => [id, accountRow(id, account)]));
     },
     proofs,

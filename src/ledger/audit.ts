@@ -91,6 +91,7 @@ async function compareRows(
     ['proof', 'p!'],
     ['counter', 'k!'],
     ['operation', 'o!'],
+    ['child', 'c!'],
   ] as const) {
     const expected = fold.rows(kind);
     let seen = 0;

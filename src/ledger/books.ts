@@ -82,6 +82,7 @@ export async function loadBooks(db: Database, checkpoint: Checkpoint, readRow: R
     next.held = (next.held + held) as Account['held'];
     invariant(next.available >= 0 && next.held >= 0, 'no account is overdrawn');
     invariant(Number.isSafeInteger(next.available + next.held), 'balances stay exact');
+    if (entry.b !== undefined) next.lastEntry = entry.n;
     if (entry.m !== undefined) {
       next.totalRequests += entry.m[0];
       next.totalSpent = (next.totalSpent + entry.m[1]) as Account['totalSpent'];

@@ -3,6 +3,8 @@ import { NodeError, invariant } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import { msat } from '../base/money.ts';
 import { unixSeconds } from '../base/time.ts';
+import type { Asides } from './asides.ts';
+import type { Children } from './children.ts';
 import type { Account, HoldOutcome, Ledger, SettleOutcome } from './ledger.ts';
 import { limitLeft, newPeriod, spentInPeriod } from './limit.ts';
 import { minus } from './postings.ts';
@@ -13,7 +15,7 @@ type Holds = Pick<Ledger, 'hold' | 'settle' | 'release' | 'renew' | 'expireHolds
   releaseAll: () => number;
 };
 
-export function createHolds(store: Store): Holds {
+export function createHolds(store: Store, children: Children, asides: Asides): Holds {
   const { books, clock } = store;
   /** Monotonic time at which each open hold ends by itself. */
   const leases = new Map<string, number>();
@@ -52,41 +54,50 @@ export function createHolds(store: Store): Holds {
     const hold = books.holds.get(id);
     const account = hold && store.account(hold.account);
     if (hold === undefined || account === undefined) return { outcome: 'closed' };
-    const charged = Math.min(cost, hold.amount + overdraft(account, clock.now()));
+    const over = Math.min(overdraft(account, clock.now()), asides.overdraft(id));
+    const charged = Math.min(cost, hold.amount + over);
+    const child = asides.childOf(id);
+    const r = asides.end(id, kind === 'settle' ? charged : undefined);
     const durable = store.commit({
       k: kind,
       i: id,
       a: hold.account,
       p: { held: minus(hold.amount), avail: hold.amount - charged, ...(charged > 0 && { revenue: charged }) },
       ...(kind === 'settle' && { m: [1, charged] as const }),
+      ...(r && { r }),
     });
     remember(id);
     const after = store.account(hold.account) ?? account;
     return {
       outcome: 'settled',
       charged: msat(charged),
-      available: after.available,
+      available: child === undefined ? after.available : asides.seen(child, after.available),
       held: after.held,
       durable,
     };
   }
 
   return {
-    hold: ({ id, account, amount }) => {
+    hold: (request) => {
+      const { id, account, amount } = request;
       store.guard();
       invariant(Number.isSafeInteger(amount) && amount >= 0, 'a hold is a whole amount');
       if (store.queued() > LIMITS.ledger.queueMax)
         throw new NodeError('overloaded', 'The disk of this node does not keep up; try again in a moment.');
-      const payer = store.account(account);
-      const refused = refusal(payer, id, amount);
+      const own = store.account(account);
+      const child = own === undefined ? children.find(account) : undefined;
+      const payer = child === undefined ? own : store.account(child.parent);
+      const refused = (child && children.refusal(account, child, amount)) ?? refusal(payer, id, amount);
       if (refused !== undefined) return refused;
       const period = payer && newPeriod(payer, clock.now());
+      const r = asides.begin(request, child);
       const durable = store.commit({
         k: 'hold',
         i: id,
-        a: account,
+        a: child?.parent ?? account,
         p: { avail: minus(amount), held: amount },
         ...(period && { s: period }),
+        ...(r && { r }),
       });
       lease(id);
       return { outcome: 'held', amount, durable };

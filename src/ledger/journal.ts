@@ -21,6 +21,7 @@ export type EntryKind =
   | 'fail'
   | 'block'
   | 'dust'
+  | 'children'
   | 'terms'
   | 'value';
 
@@ -39,13 +40,19 @@ export interface Entry {
   /** Account that `avail` and `held` belong to. */
   a?: string | undefined;
   p: Postings;
+  /** The entry before this one that moved money of the same account; 0 for the first. */
+  b?: number | undefined;
   /** Added to the account's [requests, spent]. */
   m?: readonly [number, number] | undefined;
   /** Fields of the account that are set; null clears one. Naming `kind` creates the account. */
   s?: Readonly<Record<string, string | number | null>> | undefined;
   r?: RowChanges | undefined;
 }
-export type Movement = Omit<Entry, 'n' | 't'>;
+export type Movement = Omit<Entry, 'n' | 't' | 'b'>;
+
+/** What an account's history shows: its total changed. Setting money aside for a request moves nothing. */
+export const movesMoney = ({ a, p }: Pick<Entry, 'a' | 'p'>): boolean =>
+  a !== undefined && (p['avail'] ?? 0) + (p['held'] ?? 0) !== 0;
 
 export interface Group {
   first: number;
@@ -65,15 +72,16 @@ export const groupsBelow = (below: number) => ({ gte: JOURNAL, lt: groupKey(belo
 
 /** Holds and their ends are most of a journal; their few fields are put together by hand, which halves the time. */
 export function encodeEntry(entry: Entry): string {
-  const { n, t, k, i, a, p, m, s, r } = entry;
+  const { n, t, k, i, a, p, b, m, s, r } = entry;
   if (a === undefined || s !== undefined || r !== undefined || !PLAIN.test(i) || !PLAIN.test(a))
     return JSON.stringify(entry);
   let postings = '';
   for (const name in p) {
     if (p[name] !== undefined) postings += `${postings === '' ? '' : ','}"${name}":${p[name]}`;
   }
+  const back = b === undefined ? '' : `,"b":${b}`;
   const memo = m === undefined ? '' : `,"m":[${m[0]},${m[1]}]`;
-  return `{"n":${n},"t":${t},"k":"${k}","i":"${i}","a":"${a}","p":{${postings}}${memo}}`;
+  return `{"n":${n},"t":${t},"k":"${k}","i":"${i}","a":"${a}","p":{${postings}}${back}${memo}}`;
 }
 
 /** What needs no escaping in JSON. */

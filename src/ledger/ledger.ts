@@ -6,10 +6,14 @@
  * disk; nothing may be told to the outside before that. After a failed write every verb throws
  * NodeError('storage_unavailable').
  */
-import type { AccountId, OperationId } from '../base/id.ts';
+import type { AccountId, OperationId, RequestId } from '../base/id.ts';
 import type { Msat, Unit } from '../base/money.ts';
 import type { OutputPlan, StoredProof } from '../base/proof.ts';
 import type { LightningBooks, MeltOperation, MintOperation } from './lightning.ts';
+import type { ChildVerbs } from './children.ts';
+import type { Expiry } from './expiry.ts';
+import type { History } from './history.ts';
+import type { Idempotency, Idempotent } from './idempotency.ts';
 
 /** Resolves when the movement is fsynced; rejects with NodeError('storage_unavailable') if it never will be. */
 export interface Durable {
@@ -45,6 +49,20 @@ export interface Account {
   limitSpentBefore?: Msat;
   /** Latest refund or change, handed out again until money arrives anew. */
   lastRefund?: OperationId;
+  /** Journal entry that moved money of this account last; each such entry names the one before it. */
+  lastEntry?: number;
+  /** Set on a child key: whose money it spends. `available` and `held` are the parent's then. */
+  parent?: AccountId;
+  /** Ids of the only models that a child key may ask for. */
+  models?: string[];
+}
+
+export interface HoldRequest {
+  id: string;
+  account: AccountId;
+  amount: Msat;
+  /** Remembered with the hold, and with what was charged when it is settled. */
+  keyed?: Idempotency & { requestId: RequestId };
 }
 
 export type HoldOutcome =
@@ -111,7 +129,7 @@ export interface SendOperation extends OperationBase {
   token?: StoredProof[];
   /** Only for a swap: our proofs that go in, and the outputs: first `sendCount` make the token, the rest is kept. */
   swap?: { inputs: StoredProof[]; fee: number; plan: OutputPlan; sendCount: number };
-  /** Client's Idempotency-Key, if any. */
+  /** Hash of the client's Idempotency-Key, if any. */
   idempotencyKey?: string;
 }
 
@@ -130,6 +148,9 @@ export interface OpenReceive {
   fee: number;
   keyset: string;
   amounts: number[];
+  /** Of the account that this payment creates; an account that exists keeps its own. */
+  terms?: AccountTerms;
+  idempotency?: Idempotency;
 }
 
 export type OpenReceiveOutcome =
@@ -167,7 +188,7 @@ export interface OpenSend {
   keyset: string;
   /** Splits an amount of the mint's unit into proof amounts of that keyset. */
   split: (amount: number) => number[];
-  idempotencyKey?: string;
+  idempotency?: Idempotency;
 }
 
 export interface Totals {
@@ -192,7 +213,12 @@ export interface LedgerHealth {
   blocked: number;
 }
 
-export interface Ledger extends LightningBooks {
+/** What a key may be created with. */
+export type AccountTerms = Partial<
+  Pick<Account, 'refundAddress' | 'validityDate' | 'balanceLimit' | 'balanceLimitReset'>
+>;
+
+export interface Ledger extends LightningBooks, Idempotent, Expiry, ChildVerbs, History {
   account: (id: AccountId) => Account | undefined;
   /** What the account may still spend under its limit now; undefined where it has none. */
   limitLeft: (id: AccountId) => Msat | undefined;
@@ -201,7 +227,7 @@ export interface Ledger extends LightningBooks {
   operation: (id: OperationId) => Operation | undefined;
 
   /** Takes `amount` from the free balance until settled, released or expired. */
-  hold: (request: { id: string; account: AccountId; amount: Msat }) => HoldOutcome;
+  hold: (request: HoldRequest) => HoldOutcome;
   /**
    * Charges `cost`, at most the hold plus the free balance, and never past the account's `balanceLimit`; the rest of
    * the hold is free again.
@@ -233,10 +259,7 @@ export interface Ledger extends LightningBooks {
   sweepDust: (account: AccountId) => Durable;
 
   /** Settings that create an account may carry; only present fields are changed. */
-  setAccountTerms: (
-    id: AccountId,
-    terms: Partial<Pick<Account, 'refundAddress' | 'validityDate' | 'balanceLimit' | 'balanceLimitReset'>>,
-  ) => Durable;
+  setAccountTerms: (id: AccountId, terms: AccountTerms) => Durable;
 
   /** Operations that are executing or blocked, oldest first. */
   unfinished: () => Operation[];

@@ -2,8 +2,13 @@
 import { mkdir } from 'node:fs/promises';
 import { EXIT, ExitError } from '../base/error.ts';
 import { createAccounts } from './accounts.ts';
+import { type OpenAsides, createAsides } from './asides.ts';
+import { createChildren } from './children.ts';
 import { asExitError } from './database.ts';
+import { createExpiry } from './expiry.ts';
 import { createHolds } from './holds.ts';
+import { createHistory } from './history.ts';
+import { createIdempotent } from './idempotency.ts';
 import type { Ledger } from './ledger.ts';
 import { type Lock, takeLock } from './lock.ts';
 import { createMelt } from './melt.ts';
@@ -31,8 +36,9 @@ export async function openLedger(options: StoreOptions): Promise<Ledger> {
     const store = await openStore(options);
     try {
       locks.push(await storage.lockLedgerId(store.id));
-      const verbs = await begin(store);
-      return keepServing(options, store, verbs, unlock);
+      const open: OpenAsides = new Map();
+      const verbs = await begin(store, open);
+      return keepServing(options, { store, verbs, open }, unlock);
     } catch (error) {
       await store.close();
       throw error;
@@ -51,8 +57,8 @@ async function lockMirror(dir: string): Promise<Lock> {
 type Verbs = Omit<Ledger, 'health' | 'close'>;
 
 /** Ends the holds of the process before: their requests ended with it. */
-async function begin(store: Store): Promise<Verbs> {
-  const { releaseAll, ...verbs } = createVerbs(store);
+async function begin(store: Store, open: OpenAsides): Promise<Verbs> {
+  const { releaseAll, ...verbs } = createVerbs(store, open);
   const released = releaseAll();
   try {
     await store.flushed();
@@ -64,15 +70,22 @@ async function begin(store: Store): Promise<Verbs> {
   return verbs;
 }
 
-function createVerbs(store: Store): Verbs & { releaseAll: () => number } {
+/** @param open what is known about open holds beside the books; a store that takes over takes it over, too. */
+function createVerbs(store: Store, open: OpenAsides): Verbs & { releaseAll: () => number } {
+  const children = createChildren(store);
+  const asides = createAsides(store, children, open);
   return {
-    ...createAccounts(store),
+    ...createAccounts(store, children),
+    ...children.verbs,
+    ...createHistory(store, asides),
     ...createOperations(store),
     ...createReceive(store),
     ...createSend(store),
-    ...createHolds(store),
     ...createMint(store),
     ...createMelt(store),
+    ...createIdempotent(store),
+    ...createExpiry(store),
+    ...createHolds(store, children, asides),
     totals: () => {
       store.guard();
       return reportTotals(store.books.balances);
@@ -81,13 +94,18 @@ function createVerbs(store: Store): Verbs & { releaseAll: () => number } {
 }
 
 /** One ledger for everyone who got it, whichever store is behind it: its verbs are exchanged, it stays. */
-function keepServing(options: StoreOptions, first: Store, verbs: Verbs, unlock: () => Promise<void>): Ledger {
-  let store = first;
+function keepServing(
+  options: StoreOptions,
+  first: { store: Store; verbs: Verbs; open: OpenAsides },
+  unlock: () => Promise<void>,
+): Ledger {
+  const { verbs, open } = first;
+  let { store } = first;
   let closing: Promise<void> | undefined;
-  const recovery = createRecovery(options, first, (next) => {
+  const recovery = createRecovery(options, store, (next) => {
     store = next;
     // Requests of this process live on, and so do their holds.
-    const { releaseAll: _releaseAll, ...again } = createVerbs(next);
+    const { releaseAll: _releaseAll, ...again } = createVerbs(next, open);
     Object.assign(ledger, again);
   });
   async function close(): Promise<void> {

@@ -2,16 +2,22 @@
 import { type Msat, msat } from '../base/money.ts';
 import type { Account } from './ledger.ts';
 
+/** What a limit is counted from; of a child key as well as of an account. */
+export type LimitFacts = Pick<
+  Account,
+  'balanceLimit' | 'balanceLimitReset' | 'limitPeriod' | 'limitSpentBefore' | 'totalSpent' | 'held'
+>;
+
 /** What is left of the account's limit at this time; undefined where it has none. Open holds count as spent. */
-export function limitLeft(account: Account, nowMs: number): Msat | undefined {
+export function limitLeft(account: LimitFacts, nowMs: number): Msat | undefined {
   if (account.balanceLimit === undefined) return undefined;
   return msat(Math.max(0, account.balanceLimit - spentInPeriod(account, nowMs) - account.held));
 }
 
 /** Msat spent since the period of the limit began; without a reset, ever. */
-export function spentInPeriod(account: Account, nowMs: number): Msat {
+export function spentInPeriod(account: Omit<LimitFacts, 'held'>, nowMs: number): Msat {
   const period = limitPeriod(account.balanceLimitReset, nowMs);
-  if (period === undefined) return account.totalSpent;
+  if (period === undefined) return msat(account.totalSpent - (account.limitSpentBefore ?? 0));
   // Nothing was held in this period yet, so nothing was spent in it but for what was held before it began.
   if (account.limitPeriod !== period) return msat(0);
   return msat(account.totalSpent - (account.limitSpentBefore ?? 0));
@@ -19,13 +25,22 @@ export function spentInPeriod(account: Account, nowMs: number): Msat {
 
 /** Fields to be written with the first hold of a new period, so that the count begins at what was spent until then. */
 export function newPeriod(
-  account: Account,
+  account: Omit<LimitFacts, 'held'>,
   nowMs: number,
 ): { limitPeriod: string; limitSpentBefore: number } | undefined {
   const period = limitPeriod(account.balanceLimitReset, nowMs);
   if (account.balanceLimit === undefined || period === undefined || account.limitPeriod === period)
     return undefined;
   return { limitPeriod: period, limitSpentBefore: account.totalSpent };
+}
+
+/** Fields with which a limit is counted anew from now on, whatever was spent. */
+export function restartedCount(
+  account: Omit<LimitFacts, 'held'>,
+  nowMs: number,
+): { limitPeriod?: string; limitSpentBefore: Msat } {
+  const period = limitPeriod(account.balanceLimitReset, nowMs);
+  return { ...(period !== undefined && { limitPeriod: period }), limitSpentBefore: account.totalSpent };
 }
 
 const DAY_MS = 86_400_000;

@@ -43,6 +43,7 @@ export function createMelt(store: Store): Melt {
     return operation?.kind === 'melt' && operation.state !== 'failed' ? operation : undefined;
   }
 
+  /** Refunds of ledgers from before keys were remembered apart from their operations. */
   function isSend(account: AccountId, idempotencyKey: string): boolean {
     const id = store.row(`i!${account}|${idempotencyKey}`) as OperationId | undefined;
     const operation = id === undefined ? undefined : store.operation(id);

@@ -6,6 +6,7 @@ import { unitToMsat } from '../base/money.ts';
 import type { OutputPlan } from '../base/proof.ts';
 import { unixSeconds } from '../base/time.ts';
 import type { Entry } from './journal.ts';
+import { expiryRows } from './expiry.ts';
 import type { LightningBooks, MintOperation } from './lightning.ts';
 import { existing, faceOf, operationRows, proofRows, reserveCounters, signedProofs } from './operations.ts';
 import { proofsAccount } from './postings.ts';
@@ -87,7 +88,11 @@ export function createMint(store: Store): Mint {
           a: operation.account,
           p: { avail: credit, [proofsAccount(operation.mint, operation.unit)]: credit },
           s,
-          r: { ...proofRows(operation, proofs), ...operationRows(store, done) },
+          r: {
+            ...proofRows(operation, proofs),
+            ...operationRows(store, done),
+            ...expiryRows(account ?? { id: operation.account, ...operation.terms }),
+          },
         }),
       };
     },

@@ -4,6 +4,9 @@ import type { OperationId } from '../base/id.ts';
 import { msatPerUnit, unitToMsat } from '../base/money.ts';
 import type { OutputPlan } from '../base/proof.ts';
 import { unixSeconds } from '../base/time.ts';
+import { termFields } from './accounts.ts';
+import { expiryRows } from './expiry.ts';
+import { rememberedRows } from './idempotency.ts';
 import type { Entry, RowChanges } from './journal.ts';
 import type { Account, Ledger, OpenReceive, OpenReceiveOutcome, ReceiveOperation } from './ledger.ts';
 import { existing, faceOf, operationRows, proofRows, reserveCounters, signedProofs } from './operations.ts';
@@ -35,8 +38,15 @@ export function createReceive(store: Store): Receive {
       purpose: intent.purpose,
     };
     const claims: RowChanges = Object.fromEntries(intent.claims.map((claim) => [`y!${claim}`, intent.id]));
-    const r = { ...rows, ...claims, [`x!${intent.textHash}`]: intent.id, ...operationRows(store, operation) };
     const s = store.account(intent.account) === undefined ? newAccount(store, intent) : undefined;
+    const r = {
+      ...rows,
+      ...claims,
+      [`x!${intent.textHash}`]: intent.id,
+      ...operationRows(store, operation),
+      ...rememberedRows(store, intent.idempotency, { operation: intent.id }),
+      ...(s && expiryRows({ id: intent.account, ...intent.terms })),
+    };
     const durable = store.commit({
       k: 'receive-open',
       i: intent.id,
@@ -56,15 +66,20 @@ export function createReceive(store: Store): Receive {
       inputs: intent.inputs,
       purpose: intent.purpose,
     };
-    const { operation, durable } = replan(again, intent);
+    const memory = rememberedRows(store, intent.idempotency, { operation: refused.id });
+    const { operation, durable } = replan(again, intent, memory);
     return { outcome: 'opened', operation, durable };
   }
 
-  function replan(from: ReceiveOperation, plan: { keyset: string; amounts: number[]; fee: number }) {
+  function replan(
+    from: ReceiveOperation,
+    plan: { keyset: string; amounts: number[]; fee: number },
+    memory: RowChanges = {},
+  ) {
     const reserved = reserveCounters(store, plan.keyset, plan.amounts);
     const oldPlans = [...(from.oldPlans ?? []), from.plan];
     const operation: ReceiveOperation = { ...from, fee: plan.fee, plan: reserved.plan, oldPlans };
-    const r = { ...reserved.rows, ...operationRows(store, operation) };
+    const r = { ...reserved.rows, ...operationRows(store, operation), ...memory };
     return { operation, durable: store.commit({ k: 'receive-replan', i: from.id, p: {}, r }) };
   }
 
@@ -104,7 +119,7 @@ export function createReceive(store: Store): Receive {
         a: operation.account,
         p: { avail: credit, [proofsAccount(operation.mint, operation.unit)]: credit },
         s: newMoney(account, operation),
-        r: { ...proofRows(operation, proofs), ...operationRows(store, done) },
+        r: { ...proofRows(operation, proofs), ...operationRows(store, done), ...expiryRows(account) },
       });
       if (account?.kind === 'token') store.books.pool.setAside(operation.account, proofs);
       return { durable };
@@ -135,11 +150,15 @@ const isPlanOf = (operation: ReceiveOperation, plan: OutputPlan): boolean =>
       keyset === plan.keyset && counter === plan.counter && amounts.join() === plan.amounts.join(),
   );
 
-const newAccount = (store: Store, { accountKind, mint, unit }: OpenReceive): NonNullable<Entry['s']> => ({
+const newAccount = (
+  store: Store,
+  { accountKind, mint, unit, terms }: OpenReceive,
+): NonNullable<Entry['s']> => ({
   kind: accountKind,
   createdAt: unixSeconds(store.clock),
   mint,
   unit,
+  ...termFields(terms ?? {}),
 });
 
 /**

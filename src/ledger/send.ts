@@ -1,9 +1,10 @@
 /** Send: tokens made of our proofs, offline when exact ones are at hand, else through a swap at the mint. */
 import { invariant } from '../base/error.ts';
-import type { AccountId, OperationId } from '../base/id.ts';
+import type { AccountId } from '../base/id.ts';
 import { type Msat, msat, msatToUnitFloor, unitToMsat } from '../base/money.ts';
 import type { StoredProof } from '../base/proof.ts';
 import { unixSeconds } from '../base/time.ts';
+import { remembered, rememberedRows } from './idempotency.ts';
 import type { Movement } from './journal.ts';
 import type { Ledger, OpenSend, SendOperation, SendOutcome } from './ledger.ts';
 import {
@@ -35,11 +36,8 @@ export function createSend(store: Store): Send {
   }
 
   function replayed(intent: OpenSend): SendOutcome | undefined {
-    const { id, account, idempotencyKey } = intent;
-    const known =
-      idempotencyKey === undefined
-        ? undefined
-        : (store.row(`i!${account}|${idempotencyKey}`) as OperationId | undefined);
+    const { id, account, idempotency } = intent;
+    const known = idempotency && remembered(store, idempotency.id)?.operation;
     const operation = store.operation(known ?? id);
     if (operation === undefined) return undefined;
     // A payout that failed gave everything back: the same key may try again.
@@ -61,20 +59,20 @@ export function createSend(store: Store): Send {
       purpose: intent.purpose,
       debit: msat(debit),
       amount,
-      ...(intent.idempotencyKey !== undefined && { idempotencyKey: intent.idempotencyKey }),
+      ...(intent.idempotency !== undefined && { idempotencyKey: intent.idempotency.id }),
     };
   }
 
   /** What both ways have in common: who pays, how the operation is found again, and which refund is the latest. */
-  function movement(operation: SendOperation): Pick<Movement, 'i' | 'a' | 's' | 'r'> {
-    const { id, account, idempotencyKey, purpose } = operation;
+  function movement(operation: SendOperation, intent: OpenSend): Pick<Movement, 'i' | 'a' | 's' | 'r'> {
+    const { id, purpose } = operation;
     return {
       i: id,
       ...accountField(operation),
       ...(purpose !== 'withdraw' && { s: { lastRefund: id } }),
       r: {
         ...operationRows(store, operation),
-        ...(idempotencyKey !== undefined && { [`i!${account}|${idempotencyKey}`]: id }),
+        ...rememberedRows(store, intent.idempotency, { operation: id }),
       },
     };
   }
@@ -82,7 +80,7 @@ export function createSend(store: Store): Send {
   function issue(intent: OpenSend, units: number, token: StoredProof[]): SendOutcome {
     const debit = unitToMsat(units, intent.unit);
     const operation: SendOperation = { ...begin(intent, units, debit), state: 'done', token };
-    const common = movement(operation);
+    const common = movement(operation, intent);
     const durable = store.commit({
       k: 'send-done',
       ...common,
@@ -127,7 +125,7 @@ export function createSend(store: Store): Send {
       swap: { inputs, fee, plan, sendCount: sent.length },
     };
     const value = unitToMsat(faceOf(inputs), intent.unit);
-    const common = movement(operation);
+    const common = movement(operation, intent);
     const durable = store.commit({
       k: 'send-open',
       ...common,

@@ -15,7 +15,9 @@ import {
   decodeEntry,
   decodeGroup,
   encodeEntry,
+  groupsBelow,
   groupsFrom,
+  movesMoney,
 } from './journal.ts';
 import type { Account, Operation } from './ledger.ts';
 import { type Storage, onDisk } from './storage.ts';
@@ -31,6 +33,10 @@ export interface Store {
   account: (id: AccountId) => Account | undefined;
   operation: (id: OperationId) => Operation | undefined;
   row: (key: string) => unknown;
+  /** Keys of rows on disk, in order: as they were at the last checkpoint. */
+  keys: (range: { gte: string; lt: string }, limit: number) => Promise<string[]>;
+  /** The journal value on disk that holds this entry. */
+  group: (entry: number) => Promise<Group | undefined>;
   /** Applies the movement in memory at once; the promise resolves when it is on disk. */
   commit: (movement: Movement) => Promise<void>;
   /** Everything queued so far is on disk. */
@@ -177,9 +183,11 @@ function createStore({ clock, log }: StoreOptions, { db, books, head, point, wit
   function commit(movement: Movement): Promise<void> {
     guard();
     // Read here, where a damaged row is dealt with; everything that `apply` throws is then a broken invariant.
-    if (movement.a !== undefined) reading(() => books.account(movement.a as AccountId));
+    const account =
+      movement.a === undefined ? undefined : reading(() => books.account(movement.a as AccountId));
     const { k, i, a, p, m, s, r } = movement;
-    const entry: Entry = { n: books.sequence() + 1, t: clock.now(), k, i, a, p, m, s, r };
+    const b = movesMoney(movement) ? (account?.lastEntry ?? 0) : undefined;
+    const entry: Entry = { n: books.sequence() + 1, t: clock.now(), k, i, a, p, b, m, s, r };
     books.apply(entry);
     const durable = writer.append(encodeEntry(entry), entry.n);
     sinceCheckpoint++;
@@ -206,6 +214,16 @@ function createStore({ clock, log }: StoreOptions, { db, books, head, point, wit
     account: (id) => reading(() => books.account(id)),
     operation: (id) => reading(() => books.operation(id)),
     row: (key) => reading(() => books.row(key)),
+    keys: (range, limit) => {
+      guard();
+      return db.keys({ ...range, limit }).all();
+    },
+    group: async (entry) => {
+      guard();
+      const range = { ...groupsBelow(entry + 1), reverse: true, limit: 1 };
+      const [found] = await db.iterator(range).all();
+      return found && decodeGroup(openValue(found[0], found[1]), { first: Number(found[0].slice(2)) });
+    },
     commit,
     flushed: () => {
       guard();

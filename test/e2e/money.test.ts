@@ -116,7 +116,7 @@ test('a key with a limit below the full price gets a shorter answer, and at its 
   expect(first.status).toBe(200);
   let last = first;
   for (let i = 0; i < 30 && last.status === 200; i++)
-    last = await world.post('/v1/chat/completions', chat('limited'), bearer(key));
+    last = await world.post('/v1/chat/completions', chat(`limited ${i}`), bearer(key));
   expect([last.status, last.json.error.code]).toEqual([402, 'balance_limit_exceeded']);
   const info = (await world.get('/v1/wallet/info', bearer(key))).json;
   expect(info.total_spent).toBeLessThanOrEqual(300);

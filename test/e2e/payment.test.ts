@@ -90,8 +90,8 @@ test('a thief who writes the same proofs down anew gets a conflict and no access
 test('fifty requests at once on a small key never overspend it', async () => {
   const key = await world.key(2);
   const answers = await Promise.all(
-    Array.from({ length: 50 }, () =>
-      world.post('/v1/chat/completions', chat('x'.repeat(300), { max_tokens: 50 }), bearer(key)),
+    Array.from({ length: 50 }, (_, i) =>
+      world.post('/v1/chat/completions', chat(String(i).padEnd(300, 'x'), { max_tokens: 50 }), bearer(key)),
     ),
   );
   const paid = answers.filter(({ status }) => status === 200);

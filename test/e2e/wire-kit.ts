@@ -114,7 +114,11 @@ export async function scriptedModel(): Promise<ScriptedModel> {
     max_output_tokens: 4_096,
   };
   return {
-    settings: { upstreams: [{ id: 'raw', base_url: `http://127.0.0.1:${port}/v1`, models: [model] }] },
+    settings: {
+      upstreams: [{ id: 'raw', base_url: `http://127.0.0.1:${port}/v1`, models: [model] }],
+      // The upstream decides what is tried here, not the request: it stays the same.
+      limits: { identical_requests: 0 },
+    },
     answer: (next) => {
       script = next;
     },

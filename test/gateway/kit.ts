@@ -12,6 +12,7 @@ import { createDeposits } from '../../src/gateway/deposit.ts';
 import { createDeadTokens } from '../../src/gateway/dead-tokens.ts';
 import { createDriver } from '../../src/gateway/drive.ts';
 import { createJunkLimit } from '../../src/gateway/rate.ts';
+import { createOnce } from '../../src/gateway/idempotency.ts';
 import { createPayers } from '../../src/gateway/payer.ts';
 import { createPayouts } from '../../src/gateway/payout.ts';
 import type { Credential } from '../../src/gateway/request.ts';
@@ -133,7 +134,8 @@ export async function newTill(wrap: (ledger: Ledger) => Ledger = (ledger) => led
   const deposits = createDeposits({ ledger, wallet, sealer, driver, dead, junk, log });
   const payouts = createPayouts({ ledger, wallet, driver, log });
   const payers = createPayers({ ledger, wallet, deposits, keySecret: new Secret(Buffer.alloc(32, 9)), junk });
-  const accounts = createAccounts({ ledger, wallet, payers, deposits, payouts, log });
+  const once = createOnce({ ledger });
+  const accounts = createAccounts({ ledger, wallet, payers, deposits, payouts, once, log });
   const asKey = (key: Secret): Credential => ({ kind: 'key', key });
   return {
     ledger,

@@ -6,6 +6,7 @@ import { type SwapOutcome } from '../../src/wallet/wallet.ts';
 import { B, type Till, newTill, outcome, refuses, settleDown, signs, token } from './kit.ts';
 
 const text = async (paid: Promise<{ token: Secret }>): Promise<string> => (await paid).token.reveal();
+const keyed = (key: string, request: string) => ({ key, request });
 const bearer = (name: string) =>
   ({ kind: 'token', token: new Secret(token(5, name)), remainder: 'keep' }) as const;
 
@@ -33,21 +34,24 @@ async function keyWithoutSmallProofs(till: Till) {
 test('a refund of a part that is repeated with its Idempotency-Key gives the same token, whatever is left', async () => {
   const till = await newTill();
   const key = await till.key(100, 'owner');
-  const first = await text(till.accounts.refund(key, 60, 'first'));
-  expect(await text(till.accounts.refund(key, 60, 'first'))).toBe(first);
-  const rest = await text(till.accounts.refund(key, undefined, 'rest'));
+  const first = await text(till.accounts.refund(key, 60, keyed('first', '60')));
+  expect(await text(till.accounts.refund(key, 60, keyed('first', '60')))).toBe(first);
+  const rest = await text(till.accounts.refund(key, undefined, keyed('rest', 'undefined')));
   till.wallet.spend(rest);
-  expect(await text(till.accounts.refund(key, 60, 'first'))).toBe(first);
-  expect(await outcome(till.accounts.refund(key, 50, 'first'))).toBe('idempotency_key_reused');
+  expect(await text(till.accounts.refund(key, 60, keyed('first', '60')))).toBe(first);
+  expect(await outcome(till.accounts.refund(key, 50, keyed('first', '50')))).toBe('idempotency_key_reused');
 });
 
 test('an Idempotency-Key whose refund failed at the mint may be used again', async () => {
   const till = await newTill();
   const key = await keyWithoutSmallProofs(till);
   till.wallet.answers.push(refuses);
-  expect(await outcome(till.accounts.refund(key, 1, 'again'))).toBe('mint_unreachable');
+  expect(await outcome(till.accounts.refund(key, 1, keyed('again', '1')))).toBe('mint_unreachable');
   expect(await till.balance(key)).toBe(4_000);
-  expect(await till.accounts.refund(key, 1, 'again')).toMatchObject({ amount: 1, replayed: false });
+  expect(await till.accounts.refund(key, 1, keyed('again', '1'))).toMatchObject({
+    amount: 1,
+    replayed: false,
+  });
 });
 
 test('whoever was told to repeat a refund gets that very one, also after new money came', async () => {

@@ -69,7 +69,7 @@ test('sources are forgotten, the quietest first, when there are too many', () =>
 test('junk tokens cost the journal a bounded number of entries; a good token of somebody else still pays', async () => {
   const till = await newTill();
   const present = (name: string, source: string) =>
-    outcome(till.accounts.create(new Secret(token(5, name)), {}, () => source));
+    outcome(till.accounts.create(new Secret(token(5, name)), {}, undefined, () => source));
   for (let i = 0; i < LIMITS.junk.sourceBurst; i++) {
     till.wallet.answers.push(refuses);
     expect(await present(`junk ${i}`, HERE)).toBe('invalid_cashu_token');
@@ -86,7 +86,7 @@ test('what is wrong with a token before any mint is asked leaves no trace in the
   const till = await newTill();
   const { sequence } = till.ledger.health();
   for (let i = 0; i < 100; i++)
-    expect(await outcome(till.accounts.create(new Secret('cashuBnonsense'), {}, () => HERE))).toBe(
+    expect(await outcome(till.accounts.create(new Secret('cashuBnonsense'), {}, undefined, () => HERE))).toBe(
       'invalid_cashu_token',
     );
   expect(till.ledger.health().sequence).toBe(sequence);

@@ -100,6 +100,32 @@ test('a hold whose request died while the ledger was away falls back with its le
   expect(ledger.account(account)).toMatchObject({ available: 15_000, held: 0 });
 });
 
+test('a child key and an Idempotency-Key behind a living hold are known to the ledger that was opened anew', async () => {
+  const place = await newPlace();
+  const { ledger, goOn } = await openPausing(place);
+  const { account: parent } = await deposit(ledger, 'parent');
+  const child = accountOf('child');
+  const terms = { balanceLimit: sats(5) };
+  ledger.createChildren({ parent, accounts: [child], seed: 's', cost: sats(0), terms });
+  const keyed = { id: 'k', request: 'r', requestId: 'req_1' as never };
+  const held = ledger.hold({ id: 'living', account: child, amount: sats(4), keyed });
+  if (held.outcome === 'held') await held.durable;
+  const db = join(place.dir, 'db');
+  await rename(db, `${db}.away`);
+  await writeUntilItFails(ledger, 'v');
+  await reached(() => ledger.health().recovering);
+  await rename(`${db}.away`, db);
+  await reached(() => {
+    goOn();
+    return !ledger.health().poisoned;
+  });
+  expect(ledger.limitLeft(child)).toBe(1_000);
+  expect(ledger.settle('living', sats(9))).toMatchObject({ charged: 5_000, available: 0 });
+  expect(ledger.limitLeft(child)).toBe(0);
+  expect(ledger.remembered('k')).toMatchObject({ paid: { charged: 5_000, account: child } });
+  expect(ledger.totals().drift).toBe(0);
+});
+
 test('a ledger that stays away can be closed, and refuses until then', async () => {
   const place = await newPlace();
   const { ledger } = await openPausing(place);

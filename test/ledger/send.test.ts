@@ -125,7 +125,7 @@ test('money at another mint is not there at this one', async () => {
 test('a repeated request gets the same token, by id and by idempotency key, also after a restart', async () => {
   const { ledger, place } = await newLedger();
   const { account } = await deposit(ledger, 'twice');
-  const first = tokenFrom('first', account, { amount: 3, idempotencyKey: 'k' });
+  const first = tokenFrom('first', account, { amount: 3, idempotency: { id: 'k', request: 'r' } });
   const issued = ledger.openSend(first);
   if (issued.outcome !== 'issued') throw new Error(issued.outcome);
   const token = issued.operation.token;

@@ -113,7 +113,7 @@ export const MUTANTS: Record<string, Mutant> = {
     ledger: {
       ...ledger,
       account: (id) => withoutRefund(ledger.account(id)),
-      openSend: ({ idempotencyKey: _idempotencyKey, ...intent }) => ledger.openSend(intent),
+      openSend: ({ idempotency: _idempotency, ...intent }) => ledger.openSend(intent),
     },
     wallet,
   }),

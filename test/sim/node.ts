@@ -1,6 +1,7 @@
 /** A simulated process: the real ledger and the real gateway on simulated ports, until it dies. */
 import { silentLogger } from '../../src/base/log.ts';
 import { createSealer } from '../../src/base/seal.ts';
+import { ZERO } from '../../src/base/money.ts';
 import { Secret } from '../../src/base/secret.ts';
 import { type Gateway, createGateway } from '../../src/gateway/gateway.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
@@ -90,6 +91,8 @@ export async function startSimNode(
       wallet: withPoints('wallet', wallet, point),
       catalogue: createSimCatalogue(upstreams),
       rate: { msatPerUsd: () => 1_000_000 } as unknown as RateSource,
+      limits: { requestsPerMinute: 0, identicalRequests: 0 },
+      childKeyCost: ZERO,
       secrets: { sealer: createSealer(KEY), keySecret: new Secret(KEY) },
       clock,
       log,

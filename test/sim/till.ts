@@ -120,7 +120,13 @@ export function createSimTill(parts: {
     claim: (token) => call(async ({ accounts }) => tokenTold(await accounts.claimChange(new Secret(token)))),
     refund: (bearer, { sats, idempotencyKey }) =>
       call(async ({ accounts }) =>
-        tokenTold(await accounts.refund(credentialOf(bearer), sats, idempotencyKey)),
+        tokenTold(
+          await accounts.refund(
+            credentialOf(bearer),
+            sats,
+            idempotencyKey === undefined ? undefined : { key: idempotencyKey, request: `refund ${sats}` },
+          ),
+        ),
       ),
   };
 }
