@@ -214,17 +214,22 @@ export const MONEY: readonly Row[] = [
   },
   {
     id: 'R5',
-    says: 'Refunds are tokens: no address is paid, resolved or dialled.',
+    says: 'A refund goes to a public Lightning address or nowhere: nothing private is resolved or dialled.',
     cases: [
-      ...['http://localhost', 'a@10.0.0.1', 'lnurl1dp68gurn8ghj7', 5].map((lightning_address): Case => ({
+      ...['http://localhost', 'a@10.0.0.1', 'lnurl1dp68gurn8ghj7'].map((lightning_address): Case => ({
         what: String(lightning_address),
         ask: (s) => refund(s, s.key, { lightning_address }),
-        expected: [400, 'unsupported_parameter'],
+        expected: [400, 'invalid_address'],
       })),
+      {
+        what: 'a number',
+        ask: (s) => refund(s, s.key, { lightning_address: 5 }),
+        expected: [400, 'invalid_request'],
+      },
       {
         what: 'a listener here',
         ask: (s) => refund(s, s.key, { refund_address: `http://127.0.0.1:${s.trap.port}` }),
-        expected: [400, 'unsupported_parameter'],
+        expected: [400, 'invalid_address'],
       },
     ],
   },
