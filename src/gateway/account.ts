@@ -87,7 +87,7 @@ export function createAccounts(parts: {
   };
 
   return {
-    create: (token, terms, given, source) => {
+    create: async (token, terms, given, source) => {
       const info = wallet.inspect(token.reveal());
       const credential: Credential = { kind: 'token', token, remainder: 'keep', ...(source && { source }) };
       // The token itself makes a creation happen once; its key is derived anew, so that it need not be stored.

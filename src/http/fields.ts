@@ -82,7 +82,8 @@ function addressOf(text: string | undefined): string | undefined {
   if (text === undefined || ADDRESS.test(text)) return text;
   throw invalid('refund_address', 'a Lightning address (name@host) or an LNURL');
 }
-const ADDRESS = /^(?:[^\s@:/]{1,64}@[^\s@:/]+\.[^\s@:/]+|(?:lightning:)?lnurl1[02-9ac-hj-np-z]{6,240})$/i;
+const ADDRESS =
+  /^(?:[^\s@:/]{1,64}@[^\s@:/]+\.[^\s@:/]+(?::\d{1,5})?|(?:lightning:)?lnurl1[02-9ac-hj-np-z]{6,240})$/i;
 
 const header = (req: IncomingMessage, name: string): string | undefined => {
   const value = req.headers[name];
