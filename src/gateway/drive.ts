@@ -23,6 +23,8 @@ export interface Driver {
   /** Rounds that the runner of this operation has made in vain; one more than none where it was found unfinished. */
   attempt: (id: OperationId) => number;
   running: () => number;
+  /** True once after runners ended by a failure: their operations want to be taken up again. */
+  takeHalted: () => boolean;
   /** Stops between two rounds; whatever is unfinished is taken up at the next start. */
   close: () => Promise<void>;
 }
@@ -31,6 +33,7 @@ export function createDriver(parts: { clock: Clock; log: Logger }): Driver {
   const { clock, log } = parts;
   const runners = new Map<OperationId, Promise<void>>();
   const attempts = new Map<OperationId, number>();
+  let halted = false;
   const stop = new AbortController();
   // One listener for each operation that waits; there is no leak to be warned of.
   setMaxListeners(0, stop.signal);
@@ -54,7 +57,8 @@ export function createDriver(parts: { clock: Clock; log: Logger }): Driver {
       if (found) attempts.set(id, 1);
       const runner = loop(id, step)
         .catch((error: unknown) => {
-          // A storage failure ends the runner; the intent is on disk and is taken up again at the next start.
+          // A storage failure ends the runner; the intent is on disk and is taken up again when the ledger is back.
+          halted = true;
           log.error('gateway.operation.halted', { operation: id, error: errorKind(error) });
         })
         .finally(() => {
@@ -77,6 +81,11 @@ export function createDriver(parts: { clock: Clock; log: Logger }): Driver {
     ended: (id) => runners.get(id) ?? Promise.resolve(),
     attempt: (id) => attempts.get(id) ?? 0,
     running: () => runners.size,
+    takeHalted: () => {
+      const was = halted;
+      halted = false;
+      return was;
+    },
     close: async () => {
       stop.abort();
       await Promise.all(runners.values());

@@ -78,11 +78,13 @@ export function createGateway(parts: {
   const accounts = createAccounts({ ledger, wallet, payers, deposits, payouts, once, log });
   const stop = new AbortController();
 
+  const resume = (): number => resumeUnfinished({ ledger, deposits, payouts, invoices, melts, log });
   async function lookAfterLeases(): Promise<void> {
     while (!stop.signal.aborted) {
       await clock.sleep(LIMITS.hold.sweepMs, stop.signal);
       try {
         holds.sweep();
+        if (!ledger.health().poisoned && driver.takeHalted()) resume();
       } catch (error) {
         // A broken row poisons the ledger; the process must not end by a promise that nobody waits for.
         log.error('gateway.sweep.failed', { error: errorKind(error) });
@@ -124,7 +126,7 @@ export function createGateway(parts: {
       leases = Promise.all([lookAfterLeases(), forgetOldKeys()]);
       const rule = parts.payout;
       if (rule) earnings = payOutEarnings({ ledger, melts, rule, clock, log, signal: stop.signal });
-      return resumeUnfinished({ ledger, deposits, payouts, invoices, melts, log });
+      return resume();
     },
     active: () => holds.open(),
     close: async () => {
