@@ -73,7 +73,11 @@ export function createPayers(parts: {
   ): Promise<AccountId> {
     const text = token.reveal();
     const known = ledger.operationOfText(tokenTextHash(text));
-    if (known?.state === 'done') return kept(known).account;
+    if (known?.state === 'done') {
+      // Done in memory may not be on disk yet, and nobody is told of a balance that a crash could take back.
+      await ledger.completeReceive(known.id, [], known.plan).durable;
+      return kept(known).account;
+    }
     const info = wallet.inspect(text);
     requireFace(wallet, info, atLeast());
     const account = accountOfKey(keyOfClaims(info.claims));
