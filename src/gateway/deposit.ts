@@ -142,7 +142,11 @@ export function createDeposits(parts: {
         { retryAfterMs: 2_000, metadata: { operation_id: id } },
       );
     }
-    if (operation.state === 'done') return operation;
+    if (operation.state === 'done') {
+      // Done in memory may not be on disk yet, and a crash must not take back what somebody was told.
+      await ledger.completeReceive(id, [], operation.plan).durable;
+      return operation;
+    }
     throw refusalOf(operation);
   }
 
