@@ -1,9 +1,9 @@
 /** createFetchJson: GET of a stranger's JSON with every bound: time, size, no redirects, no private addresses. */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { ipLiteral, isPrivateAddress, PrivateAddressError, publicLookup } from '../base/address.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
-import { isPublicAddress, literalAddress, PrivateAddressError, publicLookup } from './address.ts';
 
 export type FetchOutcome =
   | { outcome: 'ok'; json: unknown; ms: number }
@@ -47,8 +47,8 @@ const failed = (reason: string): FetchOutcome => ({ outcome: 'failed', reason })
 function refuse(url: URL, allowPrivate: boolean): string | undefined {
   if (url.protocol !== 'http:' && url.protocol !== 'https:') return 'the address is not http or https';
   if (url.hostname.endsWith('.onion')) return 'onion addresses are not contacted without Tor';
-  const literal = literalAddress(url.hostname);
-  if (!allowPrivate && literal !== undefined && !isPublicAddress(literal)) return PRIVATE;
+  const literal = ipLiteral(url);
+  if (!allowPrivate && literal !== undefined && isPrivateAddress(literal)) return PRIVATE;
   return undefined;
 }
 

@@ -10,8 +10,7 @@ import { errorKind, type Logger } from '../base/log.ts';
 import { type Clock, unixSeconds } from '../base/time.ts';
 import { readInvoice } from './bolt11.ts';
 import type { Invoice } from './lightning.ts';
-import { isPrivateAddress } from '../base/address.ts';
-import { ipLiteral } from './mint-url.ts';
+import { ipLiteral, isPrivateAddress } from '../base/address.ts';
 import { getPublicJson } from './public-http.ts';
 
 const payAnswer = z.object({

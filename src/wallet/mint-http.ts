@@ -2,13 +2,12 @@
 import { setMaxListeners } from 'node:events';
 import * as http from 'node:http';
 import * as https from 'node:https';
-import { isPrivateAddress } from '../base/address.ts';
+import { ipLiteral, isPrivateAddress, publicLookup } from '../base/address.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
 import { type Breaker, createBreaker } from './breaker.ts';
-import { ipLiteral } from './mint-url.ts';
-import { publicLookup, readText } from './public-http.ts';
+import { readText } from './public-http.ts';
 
 export type MintAnswer =
   | { kind: 'ok'; body: unknown }

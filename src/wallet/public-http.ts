@@ -1,25 +1,10 @@
 /** Requests to the outside: public addresses only, no redirects, bounded in time and size. */
-import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import * as http from 'node:http';
 import * as https from 'node:https';
-import type { LookupFunction } from 'node:net';
 import type { Clock } from '../base/time.ts';
-import { isPrivateAddress } from '../base/address.ts';
-import { ipLiteral } from './mint-url.ts';
+import { ipLiteral, isPrivateAddress, publicLookup } from '../base/address.ts';
 
 type IncomingMessage = http.IncomingMessage;
-
-/** Resolves names for a connection and drops every address that is not public (also DNS rebinding). */
-export const publicLookup: LookupFunction = (hostname, options, callback) => {
-  dnsLookup(hostname, { ...options, all: true }, (error, found: LookupAddress[]) => {
-    if (error !== null) return callback(error, '');
-    const allowed = found.filter((entry) => !isPrivateAddress(entry.address));
-    const first = allowed[0];
-    if (first === undefined) return callback(new Error('private_address'), '');
-    if (options.all === true) callback(null, allowed);
-    else callback(null, first.address, first.family);
-  });
-};
 
 /** A whole answer as text. Throws for one that is too large or breaks off. */
 export async function readText(response: IncomingMessage, bytesMax: number): Promise<string> {
