@@ -293,19 +293,40 @@ export const LIMITS = {
     backoffBaseMs: 1_000,
     backoffMaxMs: 300_000,
     stableAfterMs: 30_000,
-    /** Seen event ids remembered per link. */
-    seenMax: 50_000,
     relaysMax: 20,
     queryTimeoutMs: 6_000,
     eventsPerQueryMax: 2_000,
     /** Asked for when a filter names no limit; `limit:0` never ends on some relays. */
     queryLimitDefault: 500,
-    /** Strictest public relays let about this many events in; entries of relays.json may say otherwise. */
-    publishPerMinute: 6,
-    publishBurst: 5,
+    /**
+     * Messages read per link at once and per second, a large one counting once per unit: room for what a relay has
+     * stored (500 per request), and about a twentieth of a core afterwards.
+     */
+    floodBurst: 2_000,
+    floodPerSecond: 500,
+    floodUnitBytes: 16 * KiB,
+    /** After so many dropped messages the socket is left unread for a moment; even dropping costs something. */
+    floodRestEvery: 100,
+    floodRestMs: 100,
+    /** When messages were dropped, subscriptions are asked anew once this has passed, so that stored events come again. */
+    floodCalmMs: 60_000,
+    /** An answer with at least so many stored events may have been cut by the relay: older ones are asked for. */
+    pageFromEvents: 100,
+    pagesMax: 20,
+    /**
+     * Events we publish per role unless relays.json says otherwise: the strictest public relays let about six in; a
+     * relay for messages must take answers; one for streams takes four a second of each of twenty.
+     */
+    pace: {
+      announce: { perMinute: 6, burst: 5 },
+      dm: { perMinute: 60, burst: 20 },
+      rpc: { perMinute: 4_800, burst: 200 },
+    },
     /** A relay that says `rate-limited:` is left alone for so long, doubled each time. */
     rateLimitedMs: 600_000,
     rateLimitedMaxMs: 7_200_000,
+    /** The same for relays that carry conversations, whose answers cannot wait. */
+    rateLimitedTalkMs: 2_000,
     /** Proxies cut idle sockets after 60 s; a dead peer is noticed within the sum of both. */
     pingMs: 25_000,
     pongTimeoutMs: 10_000,

@@ -19,8 +19,10 @@ export function createAuth(options: {
   key?: NodeKey | undefined;
   clock: Clock;
   send: (text: string) => void;
+  /** Called each time the relay took our answer. */
+  onAccepted: () => void;
 }): Auth {
-  const { url, key, clock, send } = options;
+  const { url, key, clock, send, onAccepted } = options;
   const settled = deferred<{ ok: boolean; text: string }>();
   let answered = 0;
   let pending: string | undefined;
@@ -28,7 +30,9 @@ export function createAuth(options: {
     take: (frame) => {
       if (frame[0] === 'OK' && frame[1] === pending) {
         const text = frame[3];
+        pending = undefined;
         settled.resolve({ ok: frame[2], text: typeof text === 'string' ? text : '' });
+        if (frame[2]) onAccepted();
         return true;
       }
       if (frame[0] !== 'AUTH') return false;

@@ -7,7 +7,9 @@ import type { WebSocket as Socket } from 'ws';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
 import { createAuth } from './auth.ts';
+import type { FloodGate } from './flood.ts';
 import type { Filter, NodeKey, NostrEvent } from './relay.ts';
+import { createRequests, type RequestHandlers } from './requests.ts';
 import { socketClass } from './socket.ts';
 
 export type Reply =
@@ -18,7 +20,9 @@ export type QueryEnd = { end: 'complete' | 'timeout' } | { end: 'closed'; text: 
 export interface Connection {
   publish: (event: NostrEvent, timeoutMs: number) => Promise<Reply>;
   /** `onEvent` gets unverified events and answers false when it has enough. */
-  query: (filter: Filter, onEvent: (event: unknown) => boolean, timeoutMs: number) => Promise<QueryEnd>;
+  query: (filter: Filter, onEvent: (event: NostrEvent) => boolean, timeoutMs: number) => Promise<QueryEnd>;
+  /** A REQ that stays open; the result closes it. */
+  request: (filter: Filter, handlers: RequestHandlers) => () => void;
   /** Whether the relay took our NIP-42 answer; undefined if it never said. */
   authenticated: (timeoutMs: number) => Promise<{ ok: boolean; text: string } | undefined>;
   /** Aborted when the socket is closed. */
@@ -30,21 +34,32 @@ export interface Connection {
 export async function openConnection(options: {
   url: string;
   key?: NodeKey | undefined;
+  gate: FloodGate;
+  /** The relay took our NIP-42 answer: what it kept back until now can be asked for. */
+  onAdmitted: () => void;
   clock: Clock;
   signal: AbortSignal;
 }): Promise<Connection | undefined> {
-  const { url, clock, signal } = options;
+  const { url, gate, onAdmitted, clock, signal } = options;
   const gone = new AbortController();
   let socket: Socket | undefined;
-  const send = (text: string): void => socket?.send(text);
-  const auth = createAuth({ url, key: options.key, clock, send });
+  const send = (text: string): void => {
+    if (socket?.readyState === socket?.OPEN) socket?.send(text);
+  };
+  const auth = createAuth({ url, key: options.key, clock, send, onAccepted: onAdmitted });
+  const requests = createRequests(send);
   const implementation = socketClass({
     created: (made) => {
       socket = made;
       made.once('close', () => gone.abort());
     },
+    admit: (message) => {
+      const verdict = gate.admit(message);
+      if (verdict === 'rest' && socket !== undefined) void rest(socket, clock);
+      return verdict === 'read';
+    },
     accept: (frame) => {
-      if (auth.take(frame)) return false;
+      if (auth.take(frame) || requests.take(frame)) return false;
       // A frame for a subscription that was closed meanwhile would make the client throw and print.
       return frame[0] === 'OK' || relay.openSubs.has(frame[1]);
     },
@@ -86,6 +101,7 @@ export async function openConnection(options: {
   return {
     publish: (event, timeoutMs) => publishOn(relay, event, { timeoutMs, clock, ended }),
     query: (filter, onEvent, timeoutMs) => queryOn(relay, filter, { onEvent, timeoutMs, clock, ended }),
+    request: requests.open,
     authenticated: auth.verdict,
     gone: gone.signal,
     close: async () => {
@@ -132,7 +148,7 @@ async function publishOn(relay: AbstractRelay, event: NostrEvent, turn: Turn): P
 function queryOn(
   relay: AbstractRelay,
   filter: Filter,
-  turn: Turn & { onEvent: (event: unknown) => boolean },
+  turn: Turn & { onEvent: (event: NostrEvent) => boolean },
 ): Promise<QueryEnd> {
   if (turn.ended() || !relay.connected) return Promise.resolve({ end: 'closed', text: '' });
   return new Promise((resolve) => {
@@ -154,6 +170,13 @@ function queryOn(
     });
     void turn.clock.sleep(turn.timeoutMs, done.signal).then(() => finish({ end: 'timeout' }));
   });
+}
+
+/** Leaves the socket unread for a moment: the flood waits at its sender, and the event loop is free for others. */
+async function rest(socket: Socket, clock: Clock): Promise<void> {
+  socket.pause();
+  await clock.sleep(LIMITS.relay.floodRestMs);
+  socket.resume();
 }
 
 /** Real WebSocket pings; a peer that does not answer is cut off, so that the supervisor can dial again. */

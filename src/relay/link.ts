@@ -4,21 +4,26 @@
  *   closed ──start──► connecting ──► open ──(socket closed)──► waiting ──► connecting …
  *                          └────────(failed)─────────────────────┘
  */
-import { hex, type Random } from '../base/id.ts';
+import type { Random } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
-import { createBucket } from './bucket.ts';
+import { backoffMs } from './backoff.ts';
 import { type Connection, openConnection } from './connection.ts';
 import { type Deferred, deferred } from './deferred.ts';
-import { judge, printable, wantsAuth } from './outcome.ts';
+import { createFloodGate } from './flood.ts';
+import { asRefusal, printable, wantsAuth } from './outcome.ts';
+import { createPublishing } from './publishing.ts';
 import type { Filter, NodeKey, NostrEvent, PublishOutcome, RelayConfig, RelayStatus } from './relay.ts';
+import { createSubscription, type LinkSubscription, type SubscriptionOptions } from './subscription.ts';
 
 export interface Link {
   readonly config: RelayConfig;
   start: () => void;
   publish: (event: NostrEvent) => Promise<PublishOutcome>;
   query: (filter: Filter, onEvent: (event: unknown) => boolean, timeoutMs: number) => Promise<void>;
+  /** Lasts until it is closed, over all connections. */
+  subscribe: (options: SubscriptionOptions) => Pick<LinkSubscription, 'live' | 'close'>;
   status: () => RelayStatus;
   close: () => Promise<void>;
 }
@@ -34,15 +39,10 @@ export function createLink(options: {
   const { url } = config;
   const relay = new URL(url).host;
   const key = config.auth === true ? options.key : undefined;
-  const bucket = createBucket({
-    perMinute: config.perMinute ?? LIMITS.relay.publishPerMinute,
-    burst: config.burst ?? LIMITS.relay.publishBurst,
-    clock,
-  });
   const closing = new AbortController();
-  /** Sticky refusals by kind: a relay that takes no announcements may still take profiles. */
-  const refusals = new Map<number, string>();
-  const inFlight = new Map<string, Promise<PublishOutcome>>();
+  const subscriptions = new Set<LinkSubscription>();
+  const gate = createFloodGate(clock);
+  let foreign = 0;
   let refused: string | undefined;
   let state: RelayStatus['state'] = 'closed';
   let connection: Connection | undefined;
@@ -51,14 +51,23 @@ export function createLink(options: {
   let nextAttempt: Deferred<Connection | undefined> = deferred();
   let failures = 0;
   let triedAt = 0;
-  let quietUntil = 0;
-  let quietMs: number = LIMITS.relay.rateLimitedMs;
+  const onRefused = (reason: string): void => {
+    refused = reason;
+  };
+  const { publish } = createPublishing({
+    config,
+    answersAuth: key !== undefined,
+    ready,
+    onRefused,
+    clock,
+    log,
+  });
 
   async function live(): Promise<void> {
     while (!closing.signal.aborted) {
       state = 'connecting';
       const attempt = nextAttempt;
-      connection = await openConnection({ url, key, clock, signal: closing.signal });
+      connection = await openConnection({ url, key, gate, onAdmitted: renew, clock, signal: closing.signal });
       nextAttempt = deferred();
       attempt.resolve(connection);
       if (connection !== undefined) await stay(connection);
@@ -78,6 +87,8 @@ export function createLink(options: {
     state = 'open';
     const since = clock.monotonic();
     log.info('relay.link.opened', { relay });
+    for (const subscription of subscriptions) subscription.attach(open);
+    void makeUp(open);
     if (!open.gone.aborted) {
       await new Promise<void>((resolve) =>
         open.gone.addEventListener('abort', () => resolve(), { once: true }),
@@ -86,6 +97,23 @@ export function createLink(options: {
     const upMs = Math.round(clock.monotonic() - since);
     failures = upMs >= LIMITS.relay.stableAfterMs ? 0 : failures + 1;
     log.info('relay.link.closed', { relay, up_ms: upMs });
+  }
+
+  /** What a flood crowded out is asked for again when it has ebbed. */
+  async function makeUp(open: Connection): Promise<void> {
+    let known = gate.dropped();
+    while (!open.gone.aborted) {
+      await clock.sleep(LIMITS.relay.floodCalmMs, open.gone);
+      const dropped = gate.dropped();
+      if (open.gone.aborted || dropped === known) continue;
+      log.warn('relay.link.flooded', { relay, dropped: dropped - known });
+      known = dropped;
+      renew();
+    }
+  }
+
+  function renew(): void {
+    for (const subscription of subscriptions) subscription.renew();
   }
 
   /** An open connection, or undefined if there is none in time. Someone who asks ends a long back-off early. */
@@ -110,61 +138,10 @@ export function createLink(options: {
     life ??= live();
   }
 
-  async function publishNow(event: NostrEvent): Promise<PublishOutcome> {
-    const reason = refusals.get(event.kind);
-    if (reason !== undefined) return { url, outcome: 'refused', reason, sticky: true };
-    const bytes = Buffer.byteLength(JSON.stringify(event));
-    if (config.maxEventBytes !== undefined && bytes > config.maxEventBytes) {
-      const text = `the event has ${bytes} bytes, this relay takes ${config.maxEventBytes}`;
-      return { url, outcome: 'refused', reason: text, sticky: false };
-    }
-    if (clock.monotonic() < quietUntil) {
-      return { url, outcome: 'rate-limited', reason: 'left alone for a while because it said rate-limited' };
-    }
-    const deadline = clock.monotonic() + LIMITS.relay.publishTimeoutMs;
-    const left = (): number => Math.max(0, deadline - clock.monotonic());
-    const open = await ready(left());
-    if (open === undefined) return { url, outcome: 'unreachable', reason: 'no connection' };
-    if (!(await bucket.take(left()))) {
-      return { url, outcome: 'rate-limited', reason: 'our own limit for this relay is used up' };
-    }
-    let reply = await open.publish(event, left());
-    if (reply.reply === 'refused' && wantsAuth(reply.text) && key !== undefined) {
-      const verdict = await open.authenticated(left());
-      if (verdict === undefined) reply = { reply: 'timeout' };
-      else
-        reply = verdict.ok
-          ? await open.publish(event, left())
-          : { reply: 'refused', text: asRefusal(verdict.text) };
-    }
-    return note(event.kind, judge(url, reply));
-  }
-
-  function note(kind: number, outcome: PublishOutcome): PublishOutcome {
-    if (outcome.outcome === 'ok' || outcome.outcome === 'duplicate') {
-      quietMs = LIMITS.relay.rateLimitedMs;
-    } else if (outcome.outcome === 'rate-limited') {
-      quietUntil = clock.monotonic() + quietMs;
-      quietMs = Math.min(quietMs * 2, LIMITS.relay.rateLimitedMaxMs);
-    } else if (outcome.outcome === 'refused' && outcome.sticky) {
-      refusals.set(kind, outcome.reason);
-      refused = outcome.reason;
-      log.warn('relay.publish.refused', { relay, kind, prefix: outcome.reason.split(':')[0] ?? '' });
-    }
-    return outcome;
-  }
-
   return {
     config,
     start,
-    publish: (event) => {
-      // The relay client keeps one waiter per event id, so a second caller shares the first one's answer.
-      const running = inFlight.get(event.id);
-      if (running !== undefined) return running;
-      const turn = publishNow(event).finally(() => inFlight.delete(event.id));
-      inFlight.set(event.id, turn);
-      return turn;
-    },
+    publish,
     query: async (filter, onEvent, timeoutMs) => {
       const deadline = clock.monotonic() + timeoutMs;
       const left = (): number => Math.max(0, deadline - clock.monotonic());
@@ -181,23 +158,34 @@ export function createLink(options: {
         }
       }
     },
-    status: () => ({ url, roles: config.roles, state, ...(refused === undefined ? {} : { refused }) }),
+    subscribe: (wanted) => {
+      const onForeign = (): void => void (foreign += 1);
+      const made = createSubscription({ ...wanted, relay, onRefused, onForeign, clock, log, random });
+      subscriptions.add(made);
+      if (!closing.signal.aborted) start();
+      if (connection !== undefined) made.attach(connection);
+      return {
+        live: made.live,
+        close: () => {
+          subscriptions.delete(made);
+          made.close();
+        },
+      };
+    },
+    status: () => ({
+      url,
+      roles: config.roles,
+      state,
+      dropped: gate.dropped() + foreign,
+      ...(refused === undefined ? {} : { refused }),
+    }),
     close: async () => {
       closing.abort();
       wake.abort();
+      for (const subscription of subscriptions) subscription.close();
       await connection?.close();
       await life;
       state = 'closed';
     },
   };
-}
-
-/** A failed AUTH without a known prefix is still a refusal to let us in. */
-const asRefusal = (text: string): string =>
-  /^(restricted|auth-required|blocked)\b/i.test(text) ? printable(text) : `restricted: ${printable(text)}`;
-
-/** Full jitter: anywhere between now and the bound, so that a fleet does not come back in one wave. */
-function backoffMs(failures: number, random: Random): number {
-  const bound = Math.min(LIMITS.relay.backoffMaxMs, LIMITS.relay.backoffBaseMs * 2 ** Math.min(failures, 20));
-  return Math.floor((Number.parseInt(hex(random(4)), 16) / 2 ** 32) * bound);
 }

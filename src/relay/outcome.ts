@@ -8,6 +8,7 @@ const STICKY = /^(blocked|restricted|pow|auth-required)\b/i;
 export function judge(url: string, reply: Reply): PublishOutcome {
   switch (reply.reply) {
     case 'accepted':
+      if (saysMute(reply.text)) return { url, outcome: 'mute', reason: printable(reply.text) };
       return { url, outcome: saysDuplicate(reply.text) ? 'duplicate' : 'ok' };
     case 'timeout':
       return { url, outcome: 'timeout', reason: 'no answer in time' };
@@ -16,15 +17,25 @@ export function judge(url: string, reply: Reply): PublishOutcome {
     case 'refused': {
       const reason = printable(reply.text);
       if (saysDuplicate(reason)) return { url, outcome: 'duplicate' };
+      if (saysMute(reason)) return { url, outcome: 'mute', reason };
       if (/^rate-limited\b/i.test(reason)) return { url, outcome: 'rate-limited', reason };
-      return { url, outcome: 'refused', reason, sticky: STICKY.test(reason) };
+      return { url, outcome: 'refused', reason, sticky: isSticky(reason) };
     }
   }
 }
 
+export const isSticky = (text: string): boolean => STICKY.test(text);
+
 export const wantsAuth = (text: string): boolean => /^auth-required\b/i.test(text);
 
 const saysDuplicate = (text: string): boolean => /^duplicate\b/i.test(text);
+
+/** A failed AUTH without a known prefix is still a refusal to let us in. */
+export const asRefusal = (text: string): string =>
+  /^(restricted|auth-required|blocked)\b/i.test(text) ? printable(text) : `restricted: ${printable(text)}`;
+
+/** NIP-01: nobody listens for this ephemeral event. Relays say it with true and with false. */
+const saysMute = (text: string): boolean => /^mute\b/i.test(text);
 
 /** Relay texts end up on terminals and in JSON: one line, no control characters, bounded. */
 export const printable = (text: string): string =>

@@ -41,7 +41,8 @@ export interface RelayConfig {
 export type PublishOutcome =
   | { url: string; outcome: 'ok' | 'duplicate' }
   | { url: string; outcome: 'refused'; reason: string; sticky: boolean }
-  | { url: string; outcome: 'rate-limited' | 'timeout' | 'unreachable'; reason: string };
+  /** `mute`: nobody subscribed to this ephemeral event there; send one that relays store. */
+  | { url: string; outcome: 'rate-limited' | 'timeout' | 'unreachable' | 'mute'; reason: string };
 
 export interface RelayStatus {
   url: string;
@@ -49,6 +50,18 @@ export interface RelayStatus {
   state: 'connecting' | 'open' | 'waiting' | 'closed';
   /** Last sticky refusal (`blocked:`, `restricted:`, `pow:`, `auth-required:`). */
   refused?: string;
+  /** Messages left unread because the relay sent too many, and events it sent that nobody asked for. */
+  dropped: number;
+}
+
+/** A live subscription on all relays of its roles. */
+export interface Subscription {
+  /**
+   * Waits until every one of its relays said EOSE on the connection it has now, at most `timeoutMs`.
+   * Gives the number that have: from there on nothing new is missed.
+   */
+  ready: (timeoutMs: number) => Promise<number>;
+  close: () => void;
 }
 
 export interface RelaySet {
@@ -61,6 +74,22 @@ export interface RelaySet {
   publish: (event: NostrEvent, role: RelayRole, only?: readonly string[]) => Promise<PublishOutcome[]>;
   /** Stored events matching the filter from every relay of the role, verified and deduplicated; bounded in time. */
   query: (filter: Filter, role: RelayRole, timeoutMs?: number) => Promise<NostrEvent[]>;
+  /**
+   * Live on every relay that has one of the roles, also on those that are down now; asked anew after every
+   * reconnect, AUTH and CLOSED. Stored events may be sent again each time.
+   */
+  subscribe: (options: {
+    /** Called for each REQ, so that `since` follows the clock and never what was seen last. */
+    filter: () => Filter;
+    roles: readonly RelayRole[];
+    /**
+     * Shape-checked and of the filter, but NOT verified: the reader sorts out duplicates and does cheap checks
+     * first. `from` is the relay's URL. What it throws is logged and goes no further.
+     */
+    onEvent: (event: NostrEvent, from: string) => void;
+  }) => Subscription;
+  /** To exactly these relays of relays.json, whatever their role; others are ignored. Never rejects. */
+  publishTo: (event: NostrEvent, urls: readonly string[]) => Promise<PublishOutcome[]>;
   status: () => RelayStatus[];
   close: () => Promise<void>;
 }

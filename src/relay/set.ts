@@ -23,12 +23,7 @@ export function createRelaySet(options: {
 
   return {
     start: () => links.forEach((link) => link.start()),
-    publish: (event, role, only) =>
-      Promise.all(
-        withRole(role)
-          .filter((link) => only === undefined || only.includes(link.config.url))
-          .map((link) => link.publish(event).catch((error: unknown) => failed(link, error))),
-      ),
+    publish: (event, role, only) => publishOn(withRole(role), event, only),
     query: async (filter, role, timeoutMs = LIMITS.relay.queryTimeoutMs) => {
       const chosen = withRole(role);
       const found = new Map<string, NostrEvent>();
@@ -44,11 +39,55 @@ export function createRelaySet(options: {
       );
       return [...found.values()].sort(newestFirst);
     },
+    subscribe: ({ filter, roles, onEvent }) => {
+      const chosen = links.filter(({ config }) => config.roles.some((role) => roles.includes(role)));
+      const waiting = new Set<() => void>();
+      let closed = false;
+      const parts = chosen.map((link) =>
+        link.subscribe({
+          filter,
+          onEvent: (event) => onEvent(event, link.config.url),
+          onLive: () => waiting.forEach((check) => check()),
+        }),
+      );
+      const live = (): number => parts.filter((part) => part.live()).length;
+      return {
+        ready: async (timeoutMs) => {
+          const all = new AbortController();
+          const check = (): void => {
+            if (closed || live() === parts.length) all.abort();
+          };
+          waiting.add(check);
+          check();
+          await clock.sleep(timeoutMs, all.signal);
+          waiting.delete(check);
+          return live();
+        },
+        close: () => {
+          closed = true;
+          for (const part of parts) part.close();
+          for (const check of waiting) check();
+        },
+      };
+    },
+    publishTo: (event, urls) => publishOn(links, event, urls),
     status: () => links.map((link) => link.status()),
     close: async () => {
       await Promise.all(links.map((link) => link.close()));
     },
   };
+
+  function publishOn(
+    chosen: readonly Link[],
+    event: NostrEvent,
+    only?: readonly string[],
+  ): Promise<PublishOutcome[]> {
+    return Promise.all(
+      chosen
+        .filter((link) => only === undefined || only.includes(link.config.url))
+        .map((link) => link.publish(event).catch((error: unknown) => failed(link, error))),
+    );
+  }
 
   /** Never expected; one relay's trouble must not become everybody's. */
   function failed(link: Link, error: unknown): PublishOutcome {

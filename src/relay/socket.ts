@@ -6,6 +6,8 @@ import { type Frame, readFrame } from './frame.ts';
 export interface SocketHooks {
   /** Called once, before anything is sent. */
   created: (socket: WebSocket) => void;
+  /** Asked before anything is parsed; false drops the message. */
+  admit: (message: Buffer) => boolean;
   /** True lets a frame through to the relay client; false keeps it. */
   accept: (frame: Frame) => boolean;
 }
@@ -33,8 +35,8 @@ export function socketClass(hooks: SocketHooks): new (address: string | URL) => 
     override emit(event: string | symbol, ...args: unknown[]): boolean {
       if (event === 'message') {
         const [data, isBinary] = args;
-        const frame =
-          isBinary === false && data instanceof Buffer ? readFrame(data.toString('utf8')) : undefined;
+        if (isBinary !== false || !(data instanceof Buffer) || !hooks.admit(data)) return false;
+        const frame = readFrame(data.toString('utf8'));
         if (frame === undefined || !hooks.accept(frame)) return false;
       }
       return super.emit(event, ...args);

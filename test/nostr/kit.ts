@@ -73,7 +73,8 @@ export async function settle(turns = 15): Promise<void> {
 }
 
 export async function until(condition: () => boolean, what = 'the condition'): Promise<void> {
-  for (let turn = 0; turn < 1_000; turn += 1) {
+  const deadline = Date.now() + 60_000;
+  while (Date.now() < deadline) {
     if (condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

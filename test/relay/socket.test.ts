@@ -11,7 +11,7 @@ afterEach(open.close);
 test('an owner who drops its handlers and closes while connecting does not end the process', async () => {
   const hole = await open.relay();
   hole.blackHole();
-  const Socket = socketClass({ created: () => undefined, accept: () => true });
+  const Socket = socketClass({ created: () => undefined, admit: () => true, accept: () => true });
   const socket = new Socket(hole.url);
   await until(() => hole.accepted() === 1);
   const closed = new Promise((resolve) => socket.on('close', resolve));
@@ -42,6 +42,7 @@ test('only well-formed frames that the owner wants arrive', async () => {
   const offered: Frame[] = [];
   const Socket = socketClass({
     created: () => undefined,
+    admit: () => true,
     accept: (frame) => offered.push(frame) > 0 && frame[1] === 'wanted',
   });
   const socket = new Socket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
