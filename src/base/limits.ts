@@ -144,6 +144,21 @@ export const LIMITS = {
     /** How often earnings are compared with the threshold, and the pause after a payout that did not work. */
     payoutCheckMs: 900_000,
   },
+  expiry: {
+    /** How often expired accounts are looked for, and how much of their index is read then. */
+    sweepMs: 60_000,
+    pageRows: 200,
+    pagesPerSweep: 10,
+    /** One after the other, each up to half a minute where an address or a mint is slow. */
+    paymentsPerSweep: 20,
+    /** Below this the reserve for fees would take a fifth and more: it stays, and can be had as a token. */
+    satsMin: 10,
+    /** After a payment that did not work, doubled each time: an address that is gone is asked once a day. */
+    retryFirstMs: 900_000,
+    retryMaxMs: 86_400_000,
+    /** Accounts and hosts that are left alone for now; about 1 MB. */
+    waitingMax: 10_000,
+  },
   lnurl: {
     timeoutMs: 10_000,
     /** LUD-06 answers are below 2 kB; some carry a picture in their metadata. */

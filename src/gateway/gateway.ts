@@ -15,6 +15,7 @@ import { type ChildKeys, createChildKeys } from './child-keys.ts';
 import { createDeadTokens } from './dead-tokens.ts';
 import { createDeposits } from './deposit.ts';
 import { createDriver } from './drive.ts';
+import { refundExpired } from './expiry.ts';
 import { createHolds } from './holds.ts';
 import { createOnce } from './idempotency.ts';
 import { createInvoices } from './invoice.ts';
@@ -102,6 +103,7 @@ export function createGateway(parts: {
   }
   let leases: Promise<unknown> | undefined;
   let earnings: Promise<void> | undefined;
+  let expiries: Promise<void> | undefined;
 
   return {
     serve: createServe({
@@ -124,6 +126,7 @@ export function createGateway(parts: {
     lookUps: createLookUps({ ledger, payers, driver }),
     start: () => {
       leases = Promise.all([lookAfterLeases(), forgetOldKeys()]);
+      expiries = refundExpired({ ledger, melts, clock, log, signal: stop.signal });
       const rule = parts.payout;
       if (rule) earnings = payOutEarnings({ ledger, melts, rule, clock, log, signal: stop.signal });
       return resume();
@@ -132,8 +135,9 @@ export function createGateway(parts: {
     close: async () => {
       stop.abort();
       await Promise.all([leases, driver.close()]);
-      // A payout that waits for an address ends with the wallet; what it opened is taken up at the next start.
+      // A payment that waits for an address ends with the wallet; what it opened is taken up at the next start.
       void earnings;
+      void expiries;
     },
   };
 }

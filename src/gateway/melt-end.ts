@@ -62,6 +62,8 @@ export const otherPayment = (): NodeError =>
     'idempotency_key_reused',
     'This Idempotency-Key belongs to another payment. Repeat that request, or use a new key.',
   );
+export const stillHeld = (): NodeError =>
+  new NodeError('refund_busy', 'A request still holds money of this account.', { retryAfterMs: 1_000 });
 export const inProgress = (id: OperationId): NodeError =>
   new NodeError('operation_in_progress', 'Another payment of this balance is on its way. Wait for its end.', {
     retryAfterMs: 1_000,

@@ -25,6 +25,7 @@ import {
   endOfMelt,
   inProgress,
   otherPayment,
+  stillHeld,
   tooMuch,
   tooSmall,
 } from './melt-end.ts';
@@ -33,7 +34,7 @@ import { createMeltStep } from './melt-step.ts';
 export interface MeltOrder {
   /** `operator` for a payout. */
   account: AccountId;
-  purpose: 'refund' | 'withdraw';
+  purpose: MeltOperation['purpose'];
   recipient: string;
   /** In sat; `all` is as much as the fees leave. */
   asked: number | 'all';
@@ -140,6 +141,7 @@ export function createMelts(parts: {
     // In one turn with the intent: a call that ended while this one was asking around is found.
     const same = sameCall(order);
     if (same) return { outcome: 'replayed', operation: same, durable: Promise.resolve() };
+    if (purpose === 'expiry' && (ledger.account(account)?.held ?? ZERO) > ZERO) throw stillHeld();
     return ledger.openMelt({
       id: newOperationId(),
       account,

@@ -29,12 +29,16 @@ export function expiryRows(
 const dateKey = (seconds: number, id = ''): string => `e!${String(seconds).padStart(16, '0')}|${id}`;
 
 export function createExpiry(store: Store): Expiry {
-  /** Nothing to refund, and no operation that could still give something back. */
+  /**
+   * Nothing to refund, and no operation that could still give something back. What its fees gave back to an account
+   * that was paid out at its end is not sent after it: each time it would be less.
+   */
   function isOver(account: Account, key: string): boolean {
     const operation = account.lastRefund === undefined ? undefined : store.operation(account.lastRefund);
     const settled = operation === undefined || operation.state === 'done' || operation.state === 'failed';
     const empty = account.available < msatPerUnit(account.unit) && account.held === 0;
-    return (settled && empty) || key !== dateKey(account.validityDate ?? 0, account.id);
+    const sent = operation?.kind === 'melt' && operation.purpose === 'expiry' && operation.state === 'done';
+    return (settled && empty) || sent || key !== dateKey(account.validityDate ?? 0, account.id);
   }
 
   return {

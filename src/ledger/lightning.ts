@@ -45,8 +45,8 @@ export type MintTerms = Partial<
 /** A Lightning invoice that our proofs pay. Amount, fee reserve and input fee leave the payer with the intent. */
 export interface MeltOperation extends OperationBase {
   kind: 'melt';
-  /** `withdraw` is the operator's, out of what was earned. */
-  purpose: 'refund' | 'withdraw';
+  /** `expiry`: the rest of an expired account. `withdraw` is the operator's, out of what was earned. */
+  purpose: 'refund' | 'expiry' | 'withdraw';
   /** Lightning address that the invoice came from. */
   recipient: string;
   invoice: string;

@@ -51,11 +51,10 @@ export function createMelt(store: Store): Melt {
   }
 
   /** A melt of the same payer that is not finished, blocked ones included: nobody knows yet what became of it. */
-  function live({ account, purpose }: OpenMelt): MeltOperation | undefined {
+  function live({ account }: OpenMelt): MeltOperation | undefined {
     for (const id of store.books.unfinished.keys()) {
       const operation = existing(store, id);
-      if (operation.kind === 'melt' && operation.account === account && operation.purpose === purpose)
-        return operation;
+      if (operation.kind === 'melt' && operation.account === account) return operation;
     }
     return undefined;
   }

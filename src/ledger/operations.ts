@@ -115,8 +115,8 @@ export const faceOf = (proofs: readonly StoredProof[]): number =>
   proofs.reduce((sum, { amount }) => sum + amount, 0);
 
 /** Who pays for a token: an account, or the operator out of his earnings. */
-export function payer(operation: Pick<SendOperation, 'purpose' | 'account'>, delta: number): Postings {
-  return operation.purpose === 'withdraw' ? { payouts: delta } : { avail: delta };
+export function payer({ purpose }: { purpose: string }, delta: number): Postings {
+  return purpose === 'withdraw' ? { payouts: delta } : { avail: delta };
 }
 export const accountField = (operation: Pick<Operation, 'account'> & { purpose: string }): { a?: string } =>
   operation.purpose === 'withdraw' ? {} : { a: operation.account };

@@ -19,6 +19,7 @@ export function fakeClock(startMs = 1_760_000_000_000): FakeClock {
           at: elapsed + ms,
           wake: () => {
             sleepers.delete(sleeper);
+            signal?.removeEventListener('abort', sleeper.wake);
             resolve();
           },
         };

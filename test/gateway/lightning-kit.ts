@@ -17,7 +17,7 @@ import { createPayers } from '../../src/gateway/payer.ts';
 import { createPayouts } from '../../src/gateway/payout.ts';
 import { createJunkLimit } from '../../src/gateway/rate.ts';
 import { resumeUnfinished } from '../../src/gateway/recover.ts';
-import type { Ledger, Operation } from '../../src/ledger/ledger.ts';
+import type { AccountTerms, Ledger, Operation } from '../../src/ledger/ledger.ts';
 import { createWallet } from '../../src/wallet/cashu.ts';
 import { type FakeClock, fakeClock } from '../base/clock.ts';
 import { newPlace } from '../ledger/fixture.ts';
@@ -90,6 +90,7 @@ export async function newLightningTill(options: TestMintOptions = {}) {
       deposits,
       lightning,
       melts,
+      payouts,
       resume: () => resumeUnfinished({ ledger, deposits, payouts, invoices, melts, log: parts.log }),
       close: async () => {
         const ended = driver.close();
@@ -132,10 +133,10 @@ export async function newLightningTill(options: TestMintOptions = {}) {
     /** What the ledger holds is what the mint still owes. */
     backing: (): number => till.ledger.proofs().reduce((sum, { proof }) => sum + proof.amount, 0),
     /** A key with money, from a token. */
-    account: async (sats: number, name = 'owner'): Promise<AccountId> => {
+    account: async (sats: number, name = 'owner', terms: AccountTerms = {}): Promise<AccountId> => {
       const info = till.wallet.inspect(await mint.issue(sats));
       const account = accountOfKey(`sk-${name}`);
-      await till.deposits.deposit(info, { account, accountKind: 'key', purpose: 'create' });
+      await till.deposits.deposit(info, { account, accountKind: 'key', purpose: 'create', terms });
       return account;
     },
     earn: async (account: AccountId, sats: number): Promise<void> => {
