@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { getDecodedToken } from '@cashu/cashu-ts';
 import { type TestMint, createTestMint } from '../../src/demo/mint.ts';
 import { createTestModel } from '../../src/demo/model.ts';
 import { SATS_LEAST } from '../shop/shopper.ts';
@@ -37,6 +38,8 @@ export async function createKillWorld(random: () => number): Promise<KillWorld> 
     mint,
     owned: () => owned,
     purse: {
+      faceOf: (text) =>
+        getDecodedToken(text, [mint.keyset()]).proofs.reduce((sum, { amount }) => sum + Number(amount), 0),
       // Money goes round: what was paid out pays again, and so proves to be good.
       take: async () => {
         const at = owned.findIndex(({ sats }) => sats >= SATS_LEAST);

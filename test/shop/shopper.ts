@@ -180,8 +180,16 @@ export function createShopper(parts: ShopperParts): Shopper {
     // An account with nothing left gives its latest refund again.
     if (refunds.has(reply.token)) return;
     refunds.add(reply.token);
-    purse.put(reply.token, reply.sats);
+    keepToken(label, reply.token, reply.sats);
     book.refunded(reply.sats * 1000, parts.refundFeeMost);
+  }
+
+  /** A token is worth what its proofs are, and the node says no other sum. */
+  function keepToken(label: string, token: string, sats: number): void {
+    const face = purse.faceOf(token);
+    if (face !== sats)
+      verdict.found(face < sats ? 'lost' : 'duplicated', `${label}: a token of ${face} sat for ${sats}`);
+    purse.put(token, face);
   }
 
   /** A quiet account, compared with the book. */
@@ -258,7 +266,7 @@ export function createShopper(parts: ShopperParts): Shopper {
     least: number,
     most: number,
   ): void {
-    purse.put(token, sats);
+    keepToken(label, token, sats);
     if (sats + parts.refundFeeMost / 1000 < least && parts.severalMints !== true)
       verdict.found('lost', `${label}: change of ${sats}, not ${least}`);
     if (sats > most) verdict.found('duplicated', `${label}: change of ${sats}, not ${most}`);
@@ -270,12 +278,15 @@ export function createShopper(parts: ShopperParts): Shopper {
     if (again?.kind !== 'ok') {
       // Spent or not, change that was handed out stays on record until its owner has used it.
       verdict.found('lost', `${label}: change that was handed out is not on record`);
-      purse.put(change, sats);
+      purse.put(change, purse.faceOf(change));
       return;
     }
-    if (again.token !== change && parts.severalMints === true) purse.put(change, sats);
-    else if (again.token !== change) verdict.found('duplicated', `${label}: change was made twice`);
-    inRange(label, again, sats, sats);
+    if (again.token === change) return inRange(label, again, sats, sats);
+    if (parts.severalMints !== true) verdict.found('duplicated', `${label}: change was made twice`);
+    // What several mints back comes in several tokens: the claim gave the rest.
+    const face = purse.faceOf(change);
+    purse.put(change, face);
+    inRange(label, again, sats - face, sats - face);
   }
 
   /** A token that was refused without being redeemed is its owner's as before. */

@@ -61,4 +61,6 @@ export interface Token {
 export interface Purse {
   take: () => Promise<Token>;
   put: (text: string, sats: number) => void;
+  /** Sats that the proofs in the token add up to, whatever was said about it. */
+  faceOf: (text: string) => number;
 }

@@ -78,10 +78,11 @@ export function createVirtualTime(): VirtualTime {
       sleep: (ms, signal) =>
         new Promise((resolve) => {
           const wake = (): void => {
+            signal?.removeEventListener('abort', wake);
             if (!isDead()) resolve();
           };
           if (signal?.aborted) return wake();
-          signal?.addEventListener('abort', wake, { once: true });
+          signal?.addEventListener('abort', wake);
           at(ms, wake);
         }),
     }),

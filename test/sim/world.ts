@@ -204,7 +204,10 @@ export async function runHistory(options: HistoryOptions): Promise<History> {
 /** New tokens come from any mint; what was paid out pays again. */
 function createPurse(mints: readonly SimMint[], told: string[], random: () => number): Purse {
   const owned: { text: string; sats: number }[] = [];
+  const faceOf = (text: string): number =>
+    decodeToken(text).proofs.reduce((sum, { amount }) => sum + amount, 0);
   return {
+    faceOf,
     take: () => {
       const at = owned.findIndex(({ sats }) => sats >= SATS_LEAST + 4);
       const [mine] = at >= 0 && random() < 0.7 ? owned.splice(at, 1) : [];
