@@ -32,6 +32,7 @@ const PACKAGE_ROOMS: Record<string, readonly string[]> = {
   '@scure/bip39': ['wallet'],
   undici: ['upstream', 'pricing'],
   'nostr-tools': ['relay'],
+  'nostr-wasm': ['relay'],
   ws: ['relay', 'demo'],
   express: ['http', 'demo'],
   helmet: ['http'],

@@ -351,6 +351,19 @@ export const LIMITS = {
     authAttemptsMax: 3,
     tagsMax: 2_000,
   },
+  wrap: {
+    /** A wrap of 64 kB, the largest that relays take, has 60,000; twice that is room for generous relays. */
+    payloadCharsMax: 131_072,
+    /** What is encrypted by ourselves; relays take far less. */
+    plaintextBytesMax: 1 * MiB,
+    /** Larger events than about 945 kB break the WebAssembly of the signature library. */
+    fastCharsMax: 256 * KiB,
+    /** NIP-59: created_at of a stored wrap lies anywhere in the last two days. */
+    backdateSecondsMax: 2 * 86_400,
+    /** Conversation keys remembered, 32 bytes each: of peers, and of keys made for one stream. */
+    conversationsMax: 2_000,
+    wrapKeysMax: 256,
+  },
   announce: {
     eventBytesMax: 60_000,
     tagsMax: 90,

@@ -1,9 +1,13 @@
 /** NodeKey: the node's Nostr identity, and the NIP-19 forms of keys. */
 import { decode, npubEncode, nsecEncode } from 'nostr-tools/nip19';
-import { finalizeEvent, generateSecretKey, getPublicKey } from 'nostr-tools/pure';
+import { generateSecretKey, getPublicKey } from 'nostr-tools/pure';
 import { NodeError } from '../base/error.ts';
+import { LIMITS } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
+import { conversationKey, decrypt, ecdhOf, encrypt } from './nip44.ts';
+import { type Recent, createRecent } from './recent.ts';
 import type { NodeKey } from './relay.ts';
+import { signEvent } from './schnorr.ts';
 
 const HEX_64 = /^[0-9a-f]{64}$/;
 
@@ -17,21 +21,33 @@ export function nodeKey(nsecOrHex: Secret): NodeKey {
     );
   }
   const pubkey = getPublicKey(bytes);
+  const ecdh = ecdhOf(bytes);
+  const wipe = (conversation: Buffer): void => void conversation.fill(0);
+  // Apart, because strangers make up a wrap's key for every message, and friends keep theirs.
+  const wraps = createRecent<Buffer>(LIMITS.wrap.wrapKeysMax, wipe);
+  const seals = createRecent<Buffer>(LIMITS.wrap.conversationsMax, wipe);
+
+  function conversation(other: string, known: Recent<Buffer>): Buffer {
+    const before = known.get(other);
+    if (before !== undefined) return before;
+    const made = conversationKey(ecdh, other);
+    known.set(other, made);
+    return made;
+  }
+
   return {
     pubkey,
     npub: npubOf(pubkey),
-    sign: ({ kind, created_at, tags, content }) => {
-      const signed = finalizeEvent({ kind, created_at, tags: tags.map((tag) => [...tag]), content }, bytes);
-      // A plain object: the library marks its own as verified, and that mark would survive tampering with a copy.
-      return {
-        id: signed.id,
-        pubkey: signed.pubkey,
-        created_at: signed.created_at,
-        kind: signed.kind,
-        tags: signed.tags,
-        content: signed.content,
-        sig: signed.sig,
-      };
+    sign: (event) => signEvent(event, bytes),
+    encrypt: (to, plaintext, nonce) => encrypt(plaintext, conversation(to, seals), nonce),
+    decrypt: (from, payload, layer) => {
+      if (payload.length > LIMITS.wrap.payloadCharsMax) return undefined;
+      try {
+        return decrypt(payload, conversation(from, layer === 'seal' ? seals : wraps));
+      } catch {
+        // Not every 64 digits are a point of the curve.
+        return undefined;
+      }
     },
   };
 }

@@ -99,4 +99,11 @@ export interface NodeKey {
   readonly pubkey: string;
   readonly npub: string;
   sign: (event: UnsignedEvent) => NostrEvent;
+  /** NIP-44 for the owner of `to`. `nonce`: 32 fresh random bytes. Throws where `to` is no public key. */
+  encrypt: (to: string, plaintext: string, nonce: Uint8Array) => string;
+  /**
+   * NIP-44 from the owner of `from`; undefined for whatever is not. `layer` says how long `from` is worth
+   * remembering: the key of a seal is its author's, that of a wrap was made for one message or stream.
+   */
+  decrypt: (from: string, payload: string, layer: 'seal' | 'wrap') => string | undefined;
 }

@@ -6,6 +6,7 @@ import type { Clock } from '../base/time.ts';
 import { verifyEvent } from './event.ts';
 import { createLink, type Link } from './link.ts';
 import type { NodeKey, NostrEvent, PublishOutcome, RelayConfig, RelayRole, RelaySet } from './relay.ts';
+import { loadFastSchnorr } from './schnorr.ts';
 
 export function createRelaySet(options: {
   relays: readonly RelayConfig[];
@@ -16,6 +17,7 @@ export function createRelaySet(options: {
   random?: Random;
 }): RelaySet {
   const { key, clock, log, random = systemRandom } = options;
+  void loadFastSchnorr();
   const links = options.relays
     .slice(0, LIMITS.relay.relaysMax)
     .map((config) => createLink({ config, key, clock, log, random }));
