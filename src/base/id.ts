@@ -44,3 +44,6 @@ export const hmacHex = (key: Uint8Array, data: string): string =>
 
 /** Account of an API key: only this hash is ever stored. */
 export const accountOfKey = (apiKey: string): AccountId => sha256Hex(apiKey) as AccountId;
+
+/** Account of a Nostr public key, given as 64 hex digits. No API key has it: none begins with `npub:`. */
+export const accountOfPubkey = (pubkey: string): AccountId => sha256Hex(`npub:${pubkey}`) as AccountId;

@@ -20,7 +20,7 @@ export type { Account, AccountTerms } from '../ledger/ledger.ts';
 
 export interface AccountInfo {
   account: Account;
-  /** The key itself, for whoever proved to hold it. */
+  /** The key itself, for whoever proved to hold it; of a public key its name, which is no credential. */
   apiKey: Secret;
   /** What the key can spend now: the balance, or less where a limit of a child key leaves less. */
   spendable: Msat;
@@ -70,6 +70,7 @@ export function createAccounts(parts: {
   /** The `sk-` form of a kept credential. A known token is read again only to derive its key. */
   function apiKeyOf(credential: Credential): Secret {
     if (credential.kind === 'key') return credential.key;
+    if (credential.kind === 'pubkey') return new Secret(`npub:${credential.pubkey}`);
     return new Secret(payers.keyOfToken(wallet.inspect(credential.token.reveal())));
   }
 
@@ -102,7 +103,7 @@ export function createAccounts(parts: {
 
     info: async (credential) => {
       const id = await payers.account(credential);
-      const account = existing(id);
+      const account = credential.kind === 'pubkey' ? (ledger.account(id) ?? unopened(id)) : existing(id);
       const left = account.parent === undefined ? undefined : ledger.limitLeft(id);
       const spendable = minMsat(account.available, left ?? account.available);
       return { account, apiKey: apiKeyOf(credential), spendable, children: ledger.children(id) };
@@ -110,8 +111,8 @@ export function createAccounts(parts: {
 
     topUp: async (credential, token, given) => {
       const asked = await payers.account(credential);
-      // A child key has no money of its own: what it brings is its parent's.
-      const id = existing(asked).parent ?? asked;
+      // A child key has no money of its own: what it brings is its parent's. A public key may bring its first.
+      const id = credential.kind === 'pubkey' ? asked : (existing(asked).parent ?? asked);
       const info = wallet.inspect(token.reveal());
       const act = async (idempotency?: Idempotency) => {
         const to = { account: id, accountKind: 'key', purpose: 'topup', idempotency } as const;
@@ -195,8 +196,9 @@ export function createAccounts(parts: {
 
   /** A refund never creates an account: an unseen token stays its owner's, and one under way is waited for. */
   async function refundable(credential: Credential): Promise<AccountId> {
-    if (credential.kind === 'key') {
-      const id = payers.existingKey(credential);
+    if (credential.kind !== 'token') {
+      const id = payers.known(credential);
+      if (credential.kind === 'pubkey' && ledger.account(id) === undefined) throw nothingToRefund();
       requireParent(existing(id));
       return id;
     }
@@ -206,6 +208,19 @@ export function createAccounts(parts: {
     return known.account;
   }
 }
+
+/** What a public key has before its first deposit. */
+const unopened = (id: AccountId): Account => ({
+  id,
+  kind: 'key',
+  available: ZERO,
+  held: ZERO,
+  totalRequests: 0,
+  totalSpent: ZERO,
+  createdAt: 0,
+  mint: '',
+  unit: 'sat',
+});
 
 const hasUnit = (account: Account): boolean => account.available >= unitToMsat(1, account.unit);
 

@@ -74,11 +74,7 @@ export function createChildKeys(parts: {
         await made.durable;
         return { keys: named(keys), cost, parentBalance: made.available, replayed: false };
       case 'insufficient':
-        throw new NodeError(
-          'insufficient_balance',
-          `Insufficient credits. Insufficient balance: ${cost} mSats required. ${made.available} available.`,
-          { metadata: { required_msats: cost, available_msats: made.available } },
-        );
+        throw insufficient(cost, made.available);
       case 'too-many':
         throw new NodeError(
           'invalid_request',
@@ -92,7 +88,9 @@ export function createChildKeys(parts: {
 
   async function parentOf(credential: Credential): Promise<AccountId> {
     const id = await payers.account(credential);
-    requireParent(ledger.account(id));
+    const account = ledger.account(id);
+    if (account === undefined) throw insufficient(costEach, msat(0));
+    requireParent(account);
     return id;
   }
 
@@ -125,6 +123,13 @@ export function createChildKeys(parts: {
     },
   };
 }
+
+const insufficient = (cost: Msat, available: Msat): NodeError =>
+  new NodeError(
+    'insufficient_balance',
+    `Insufficient credits. Insufficient balance: ${cost} mSats required. ${available} available.`,
+    { metadata: { required_msats: cost, available_msats: available } },
+  );
 
 /** What only whoever holds the money itself may do. */
 export function requireParent(account: Account | undefined): void {

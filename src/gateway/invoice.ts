@@ -14,11 +14,11 @@ import type { Wallet } from '../wallet/wallet.ts';
 import type { Driver } from './drive.ts';
 import { type InvoiceProof, type InvoiceStatus, createClaims, invoiceStatus } from './invoice-claim.ts';
 import { createMintStep } from './invoice-step.ts';
-import type { KeyCredential } from './payer.ts';
+import type { TopUpCredential } from './payer.ts';
 
 export interface InvoiceRequest {
-  /** A top-up goes to the account of this key; without one a new key is made. */
-  key?: KeyCredential;
+  /** A top-up goes to the account of this credential; without one a new key is made. */
+  to?: TopUpCredential;
   account?: AccountId;
   amountSats: number;
   terms: MintTerms;
@@ -110,7 +110,7 @@ export function createInvoices(parts: {
     create: async (request) => {
       const id = newOperationId();
       const { quote, shelf, amount } = await quoteOf(id, request);
-      const { account, key, terms, amountSats } = request;
+      const { account, to, terms, amountSats } = request;
       const claimSecret = request.claimHash === undefined ? claims.secretOf(id) : undefined;
       const opened = ledger.openMint({
         id,
@@ -129,7 +129,7 @@ export function createInvoices(parts: {
       });
       if (opened.outcome === 'full') throw overloaded();
       await opened.durable;
-      if (key !== undefined) claims.remember(id, key.key);
+      if (to?.kind === 'key') claims.remember(id, to.key);
       watch(opened.operation);
       return {
         id,

@@ -60,7 +60,7 @@ export function createLightning(parts: {
     invoice: (request) =>
       invoices.create({
         ...request,
-        ...(request.key && { account: purseOf(payers.existingKey(request.key)) }),
+        ...(request.to && { account: purseOf(payers.known(request.to)) }),
       }),
     refundTo: async (id, { address, amountSats, idempotencyKey }) => {
       const account = ledger.account(id);

@@ -1,6 +1,6 @@
 /** Payer: a credential becomes an account that can be held against; tokens are deposited on the way. */
-import { NodeError } from '../base/error.ts';
-import { type AccountId, accountOfKey, hmacHex, sha256Hex } from '../base/id.ts';
+import { NodeError, invariant } from '../base/error.ts';
+import { type AccountId, accountOfKey, accountOfPubkey, hmacHex, sha256Hex } from '../base/id.ts';
 import { type Msat, ZERO, satCeil } from '../base/money.ts';
 import type { Secret } from '../base/secret.ts';
 import { looksLikeToken, tokenTextHash } from '../base/token-text.ts';
@@ -19,17 +19,21 @@ export interface Payers {
    * Throws NodeError payment_required, invalid_api_key, insufficient_balance, and what a deposit throws.
    */
   resolve: (credential: Credential | undefined, atLeast: () => Msat) => Promise<Payer>;
-  /** Account of a kept credential for the balance routes; an unseen token is redeemed, under these terms. */
+  /**
+   * Account of a kept credential for the balance routes; an unseen token is redeemed, under these terms. That of a
+   * public key exists from its first deposit on, and may not yet.
+   */
   account: (credential: Credential, creation?: Creation) => Promise<AccountId>;
   /** The same without ever redeeming anything. Throws invalid_api_key, rate_limited. */
   known: (credential: Credential) => AccountId;
-  /** Account of an `sk-` key that exists. Throws invalid_api_key, rate_limited. */
-  existingKey: (credential: KeyCredential) => AccountId;
   /** `sk-` key of a token: derived with a secret of this node, so neither mint nor earlier holder can know it. */
   keyOfToken: (info: TokenInfo) => string;
 }
 
-export type KeyCredential = Extract<Credential, { kind: 'key' }>;
+/** Credentials whose account can be topped up by an invoice. */
+export type TopUpCredential = Extract<Credential, { kind: 'key' | 'pubkey' }>;
+type KeyCredential = Extract<Credential, { kind: 'key' }>;
+export type PubkeyCredential = Extract<Credential, { kind: 'pubkey' }>;
 type TokenCredential = Extract<Credential, { kind: 'token' }>;
 
 export const DEAD_KEY_MESSAGE =
@@ -65,6 +69,11 @@ export function createPayers(parts: {
     );
   }
 
+  function accountOfNpub({ pubkey }: PubkeyCredential): AccountId {
+    invariant(/^[0-9a-f]{64}$/.test(pubkey), 'a public key is 64 hex digits');
+    return accountOfPubkey(pubkey);
+  }
+
   /** The account of a token presented as a bearer: the one it was deposited to, whoever asks with the same text. */
   async function keptToken(
     { token, source }: TokenCredential,
@@ -97,6 +106,11 @@ export function createPayers(parts: {
       if (credential.kind === 'key') {
         return { account: accountOfApiKey(credential), remainder: 'keep' };
       }
+      if (credential.kind === 'pubkey') {
+        const account = accountOfNpub(credential);
+        if (ledger.account(account) === undefined) throw paymentRequired(wallet, atLeast());
+        return { account, remainder: 'keep' };
+      }
       const text = credential.token.reveal();
       if (credential.remainder === 'keep')
         return { account: await keptToken(credential, atLeast), remainder: 'keep' };
@@ -111,17 +125,20 @@ export function createPayers(parts: {
       const { operation } = await deposits.deposit(info, to, credential.source?.());
       return { account: operation.account, remainder: 'return' };
     },
-    account: async (credential, creation) =>
-      credential.kind === 'key' ? accountOfApiKey(credential) : keptToken(credential, () => ZERO, creation),
+    account: async (credential, creation) => {
+      if (credential.kind === 'key') return accountOfApiKey(credential);
+      if (credential.kind === 'pubkey') return accountOfNpub(credential);
+      return keptToken(credential, () => ZERO, creation);
+    },
     known: (credential) => {
       if (credential.kind === 'key') return accountOfApiKey(credential);
+      if (credential.kind === 'pubkey') return accountOfNpub(credential);
       const operation = ledger.operationOfText(tokenTextHash(credential.token.reveal()));
       const once = credential.remainder === 'return';
       if (!operation || (operation.purpose === 'pay') !== once || operation.purpose === 'topup')
         throw deadKey();
       return operation.account;
     },
-    existingKey: accountOfApiKey,
     keyOfToken: (info) => keyOfClaims(info.claims),
   };
 }

@@ -6,9 +6,14 @@ import type { Secret } from '../base/secret.ts';
 import type { Idempotency } from '../ledger/idempotency.ts';
 import type { Usage } from '../protocol/openai.ts';
 
-/** `keep`: the remainder of a token stays on its key. `return`: it goes back as change, once per request. */
+/**
+ * `keep`: the remainder of a token stays on its key. `return`: it goes back as change, once per request.
+ * `pubkey`: 64 hex digits of a Nostr public key whose signature the face has verified.
+ */
 export type Credential = (
-  { kind: 'key'; key: Secret } | { kind: 'token'; token: Secret; remainder: 'keep' | 'return' }
+  | { kind: 'key'; key: Secret }
+  | { kind: 'token'; token: Secret; remainder: 'keep' | 'return' }
+  | { kind: 'pubkey'; pubkey: string }
 ) & {
   /** Network it came from, found out only for what is about to be refused or redeemed. */
   source?: () => string | undefined;

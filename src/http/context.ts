@@ -7,13 +7,28 @@ import { LIMITS } from '../base/limits.ts';
 
 /** Set at birth, so that all requests have one shape; a WeakMap in its place keeps the collector busy. */
 const ID = Symbol('request id');
+const SENDER = Symbol('sender');
 interface Identified {
   [ID]?: RequestId | undefined;
+  [SENDER]?: (() => string) | undefined;
 }
 
 /** Id of a request: made on first use, the same ever after. */
 export function requestId(req: http.IncomingMessage & Identified): RequestId {
   return (req[ID] ??= newRequestId());
+}
+
+/**
+ * Says whose request it is: a Nostr public key, 64 hex digits, that was verified here or is verified when asked for.
+ * A property of this process, which no header can forge.
+ */
+export function setSender(req: http.IncomingMessage & Identified, pubkey: () => string): void {
+  req[SENDER] = pubkey;
+}
+
+/** The public key that signed this request; undefined where none did. Throws what its verification throws. */
+export function senderOf(req: http.IncomingMessage & Identified): string | undefined {
+  return req[SENDER]?.();
 }
 
 /**
@@ -69,6 +84,7 @@ function bornWith(app: Express): Pick<http.ServerOptions, 'IncomingMessage' | 'S
   function Request(this: http.IncomingMessage & Identified, socket: Socket): void {
     incoming.call(this, socket);
     this[ID] = undefined;
+    this[SENDER] = undefined;
   }
   Request.prototype = app.request;
   function Response(this: http.ServerResponse, req: http.IncomingMessage, options: unknown): void {

@@ -3,7 +3,9 @@ import type { IncomingMessage } from 'node:http';
 import { NodeError } from '../base/error.ts';
 import { Secret } from '../base/secret.ts';
 import { looksLikeToken } from '../base/token-text.ts';
+import type { PubkeyCredential } from '../gateway/payer.ts';
 import type { Credential } from '../gateway/request.ts';
+import { senderOf } from './context.ts';
 import { type Addressed, sourceOf } from './source.ts';
 
 /** Credential of a paid request; undefined when nothing was offered. */
@@ -20,18 +22,24 @@ export function cashuHeader(req: IncomingMessage): string | undefined {
   return value;
 }
 
-/** `Authorization: Bearer …` or `x-api-key`; undefined when neither is there. Throws invalid_api_key. */
+/** `Authorization: Bearer …`, `x-api-key`, or who signed the request; undefined for nothing. Throws invalid_api_key. */
 export function bearerCredential(req: Addressed): Credential | undefined {
   const text = bearerText(req);
   if (text === undefined) {
     refuseInUrl(req);
-    return undefined;
+    return pubkeyCredential(req);
   }
   const secret = new Secret(text);
   const source = (): string | undefined => sourceOf(req);
   return looksLikeToken(text)
     ? { kind: 'token', token: secret, remainder: 'keep', source }
     : { kind: 'key', key: secret, source };
+}
+
+/** Of a request that a Nostr key signed, or sealed where it came in a direct message. */
+export function pubkeyCredential(req: Addressed): PubkeyCredential | undefined {
+  const pubkey = senderOf(req);
+  return pubkey === undefined ? undefined : { kind: 'pubkey', pubkey, source: () => sourceOf(req) };
 }
 
 /** Addresses end up in logs of proxies and in histories; whoever put a secret there should learn of it. */

@@ -6,10 +6,11 @@ import { Secret } from '../base/secret.ts';
 import type { InvoiceMade } from '../gateway/invoice.ts';
 import type { InvoiceProof, InvoiceStatus } from '../gateway/invoice-claim.ts';
 import type { Lightning } from '../gateway/lightning.ts';
-import type { KeyCredential } from '../gateway/payer.ts';
+import type { TopUpCredential } from '../gateway/payer.ts';
+import type { Credential } from '../gateway/request.ts';
 import { readOptionalObject } from './body.ts';
 import { requestId } from './context.ts';
-import { bearerCredential } from './credential.ts';
+import { bearerCredential, pubkeyCredential } from './credential.ts';
 import { termsOf } from './fields.ts';
 import { NO_STORE, replyJson } from './reply.ts';
 import { sourceOf } from './source.ts';
@@ -35,12 +36,12 @@ export function mountLightning(route: Route, lightning: Lightning): void {
 
   route('post', under('/invoice'), async (req, res) => {
     const body = await readOptionalObject(req);
-    const key = topUpKey(req, body);
+    const to = topUpCredential(req, body);
     const claimHash = claimHashField(body);
     const made = await lightning.invoice({
       amountSats: amountField(body),
       terms: termsOf(req, body),
-      ...(key && { key }),
+      ...(to && { to }),
       ...(claimHash !== undefined && { claimHash }),
     });
     answer(req, res, madeBody(made));
@@ -85,28 +86,30 @@ const statusBody = (status: InvoiceStatus): Record<string, unknown> => ({
 });
 
 /** Undefined for an invoice that makes a new key. Old clients name the key in the body. */
-function topUpKey(req: Request, body: Record<string, unknown>): KeyCredential | undefined {
-  const purpose = body['purpose'] ?? 'create';
+function topUpCredential(req: Request, body: Record<string, unknown>): TopUpCredential | undefined {
+  const signed = pubkeyCredential(req);
+  // The account of a public key needs no making: its first invoice is a top-up unless a new key is asked for.
+  const purpose = body['purpose'] ?? (signed ? 'topup' : 'create');
   if (purpose !== 'create' && purpose !== 'topup')
     throw new NodeError('invalid_request', 'purpose must be create or topup.', { param: 'purpose' });
   if (purpose === 'create') return undefined;
+  const credential = bearerCredential(req);
+  if (credential?.kind === 'pubkey') return credential;
   const key =
-    bearerKey(req) ?? (typeof body['api_key'] === 'string' ? new Secret(body['api_key']) : undefined);
+    keyIn(credential) ?? (typeof body['api_key'] === 'string' ? new Secret(body['api_key']) : undefined);
   if (key) return { kind: 'key', key, source: () => sourceOf(req) };
   throw new NodeError('missing_api_key', 'Authorization bearer api key is required for topup', {
     legacyDetail: 'Authorization bearer api key is required for topup',
   });
 }
 
-function bearerKey(req: Request): Secret | undefined {
-  const credential = bearerCredential(req);
-  return credential?.kind === 'key' ? credential.key : undefined;
-}
+const keyIn = (credential: Credential | undefined): Secret | undefined =>
+  credential?.kind === 'key' ? credential.key : undefined;
 
 /** The secret travels in a header or a body, never in a URL. */
 function proofOf(req: Request, body: Record<string, unknown>): InvoiceProof {
   const secret = body['claim_secret'] ?? req.headers['x-claim-secret'];
-  const key = bearerKey(req);
+  const key = keyIn(bearerCredential(req));
   return {
     ...(typeof secret === 'string' && secret !== '' && { claimSecret: new Secret(secret) }),
     ...(key && { key }),
