@@ -22,7 +22,7 @@ export function createOutput(options: { stdout: Sink; stderr: Sink; isTTY: boole
       options.stdout.write(`${shown}\n`);
     },
     note: (text) => {
-      if (!json) options.stderr.write(`${text}\n`);
+      if (!json && text !== '') options.stderr.write(`${text}\n`);
     },
   };
 }

@@ -401,5 +401,24 @@ export const LIMITS = {
     urlsMax: 3,
     /** Old nodes announce without a heartbeat; after a day without a new event they must prove to be alive. */
     unmarkedSecondsMax: 86_400,
+    /** A warm start answers within a second: what relays and nodes add in this time is used, the rest is left out. */
+    warmMs: 700,
+    /** Of that, the share of the relays; the rest is for addresses that are not proven yet. */
+    warmRelaysMs: 400,
+    /** Announcements kept for a warm start. Each is verified again, which costs up to 1.5 ms. */
+    cachedEventsMax: 200,
+    /** Recommendations and verdicts kept, likewise. */
+    cachedTrustMax: 100,
+    /** Price lists read over HTTP that are kept: longer ones are read again. */
+    cachedModelsMax: 500,
+    /** 300 events of 60 kB would be 18 MB, but those kept are mostly below 10 kB; a larger file is not ours. */
+    cacheBytesMax: 16 * MiB,
+    /** Proof that an address belongs to a key is believed for a day without asking again. */
+    provenSecondsMax: 86_400,
+    /** Providers whose own history is kept; the one used longest ago is forgotten first. */
+    historyMax: 1_000,
+    /** Keys whose recommendations count: more authors do not fit into one filter of common relays. */
+    followsMax: 500,
+    auditorsMax: 20,
   },
 } as const;

@@ -1,30 +1,35 @@
-/** discover: finds nodes over relays, believes only what is signed and proven, and ranks them by expected cost. */
+/** discover: finds nodes over relays, believes only what is signed and proven, and ranks them with reasons. */
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import type { Msat } from '../base/money.ts';
 import { type Clock, unixSeconds } from '../base/time.ts';
-import type { AnnouncedModel, Announcement } from '../protocol/announcement.ts';
 import { KIND } from '../protocol/kinds.ts';
-import { npubOf } from '../relay/key.ts';
-import type { NostrEvent, RelayConfig, RelaySet } from '../relay/relay.ts';
+import type { Filter, NostrEvent, RelayConfig, RelaySet } from '../relay/relay.ts';
 import { createRelaySet } from '../relay/set.ts';
+import { type Assessment, createAssessor } from './assess.ts';
 import { createFetchJson, type FetchJson } from './fetch-json.ts';
-import { type Found, freshAnnouncements } from './fresh.ts';
-import { createProbe, type Probe, type ProbeResult } from './probe.ts';
+import type { Memory, Proof, Remembered } from './memory.ts';
+import { createProbe } from './probe.ts';
 import type { Provider } from './provider.ts';
-import { expectedCost, MIX, rank, sameModel } from './rank.ts';
+import { MIX, type Mix, rank } from './rank.ts';
+import { createSieve, type DropReason, type Found } from './sieve.ts';
+import { type Circle, trustFilters, weigh } from './trust.ts';
+import { maySell, type Wanted } from './wanted.ts';
 
 export type { Provider };
 
-export interface DiscoverOptions {
+export interface DiscoverOptions extends Wanted, Partial<Circle> {
   /** A set that is running, or relays to be asked once. */
   relays: RelaySet | readonly RelayConfig[];
-  /** Only nodes that sell this model; a vendor prefix may be left out. */
-  model?: string;
-  /** Only models whose prompt and completion price, each in msat per 1,000,000 tokens, is at most this. */
-  maxPrice?: Msat;
+  /** Tokens expected of one request; prices are compared by it. Default: 1,000 in, 500 out. */
+  mix?: Mix;
   /** Contact announced loopback and private addresses. */
   allowPrivate?: boolean;
+  /** List providers too whose address could not be proven; they come last. */
+  unproven?: boolean;
+  /** Remembers between runs: a warm start answers within a second, also when every relay is away. */
+  memory?: Memory;
+  /** Take the full time although there is something to answer with at once. */
+  refresh?: boolean;
   clock: Clock;
   log: Logger;
   /** Replaces the bounded HTTP GET. */
@@ -33,130 +38,139 @@ export interface DiscoverOptions {
   timeoutMs?: number;
 }
 
-/** Never rejects for anything a relay or provider does. */
-export async function discover(options: DiscoverOptions): Promise<Provider[]> {
-  const { clock, log, timeoutMs = LIMITS.discover.timeoutMs } = options;
-  const events = await ask(options);
-  const fresh = await freshAnnouncements(events, unixSeconds(clock));
-  const found = fresh.filter((one) => maySell(one.announcement, options));
-  const fetchInfo =
-    options.fetchInfo ?? createFetchJson({ clock, allowPrivate: options.allowPrivate ?? false });
-  const probe = createProbe({ fetchInfo });
-  const late = new AbortController();
-  const done = new AbortController();
-  void clock.sleep(timeoutMs, done.signal).then(() => late.abort());
-  const providers = await inParallel(found, LIMITS.discover.probesParallel, (one) =>
-    toProvider(one, probe, late.signal, options),
-  );
-  done.abort();
-  const ranked = rank(providers.flat());
-  log.info('client.discovery.finished', {
-    events: events.length,
-    fresh: fresh.length,
-    listed: ranked.length,
-  });
-  return ranked;
+export interface Discovery {
+  /** Best first. */
+  providers: Provider[];
+  /** How many announcements and providers were left out, by reason. */
+  dropped: Partial<Record<DropReason, number>>;
+  /** Whether the answer was given at once from what was remembered. */
+  warm: boolean;
 }
 
+/** Verified providers, best first. Never rejects for anything a relay or provider does. */
+export const discover = async (options: DiscoverOptions): Promise<Provider[]> =>
+  (await survey(options)).providers;
+
+/** The same with what was left out and why. */
+export async function survey(options: DiscoverOptions): Promise<Discovery> {
+  const found = await look(options);
+  // What was remembered did not stand up: the question is worth the full time.
+  return found.warm && found.providers.length === 0 ? look({ ...options, refresh: true }) : found;
+}
+
+async function look(options: DiscoverOptions): Promise<Discovery> {
+  const { clock, log, memory } = options;
+  const now = unixSeconds(clock);
+  const circle: Circle = {
+    pinned: options.pinned ?? [],
+    follows: options.follows ?? [],
+    auditors: options.auditors ?? [],
+  };
+  const remembered = (await memory?.read()) ?? { events: [], trust: [], proofs: [], history: [] };
+  const sieve = createSieve(now);
+  const started = clock.monotonic();
+  await sieve.add(remembered.events);
+  const isWanted = (one: Found): boolean => maySell(one.announcement, options);
+  const warm = options.refresh !== true && sieve.found().some(isWanted);
+
+  const relayMs = warm ? LIMITS.discover.warmRelaysMs : LIMITS.relay.queryTimeoutMs;
+  const heard = await ask(options, trustFilters(circle), relayMs);
+  await sieve.add(heard.announcements);
+  const { opinions, used } = weigh([...heard.trust, ...remembered.trust], circle, now);
+
+  const found = sieve.found();
+  const assess = createAssessor({
+    probe: createProbe({ fetchInfo: options.fetchInfo ?? fetchWith(options) }),
+    knowledge: {
+      proofs: byPubkey(remembered.proofs),
+      history: byPubkey(remembered.history),
+      opinions,
+      pinned: new Set(circle.pinned),
+    },
+    wanted: options,
+    mix: options.mix ?? MIX,
+    warm,
+    unproven: options.unproven ?? false,
+    now,
+  });
+  const wanted = found.filter(isWanted);
+  for (let n = wanted.length; n < found.length; n += 1) sieve.drop('not_wanted');
+  const spent = clock.monotonic() - started;
+  const limitMs = warm ? Math.max(0, LIMITS.discover.warmMs - spent) : options.timeoutMs;
+  const assessed = await inTime(clock, limitMs ?? LIMITS.discover.timeoutMs, (late) =>
+    inParallel(wanted, LIMITS.discover.probesParallel, (one) => assess(one, late)),
+  );
+  const providers = rank(assessed.flatMap((one) => ('provider' in one ? [one.provider] : [])));
+  for (const one of assessed) if ('dropped' in one) sieve.drop(one.dropped);
+  await memory?.update((before) => learned(before, { found, trust: used, assessed, providers, circle }));
+  log.info('client.discovery.finished', { warm, listed: providers.length, ...sieve.dropped() });
+  return { providers, dropped: sieve.dropped(), warm };
+}
+
+const fetchWith = ({ clock, allowPrivate = false }: DiscoverOptions): FetchJson =>
+  createFetchJson({ clock, allowPrivate });
+
+const byPubkey = <T extends { pubkey: string }>(list: readonly T[]): Map<string, T> =>
+  new Map(list.map((one) => [one.pubkey, one]));
+
 /** Two questions, because others flood this kind and the newest few hundred may not hold a single node. */
-async function ask({ relays, clock, log }: DiscoverOptions): Promise<NostrEvent[]> {
+async function ask(
+  { relays, clock, log }: DiscoverOptions,
+  trust: readonly Filter[],
+  timeoutMs: number,
+): Promise<{ announcements: NostrEvent[]; trust: NostrEvent[] }> {
   const own = isSet(relays) ? undefined : createRelaySet({ relays, clock, log });
   const set = own ?? (relays as RelaySet);
+  const query = async (filters: readonly Filter[]): Promise<NostrEvent[]> =>
+    (await Promise.all(filters.map((filter) => set.query(filter, 'discover', timeoutMs)))).flat();
   try {
-    const answers = await Promise.all([
-      set.query({ kinds: [KIND.announcement] }, 'discover'),
-      set.query({ kinds: [KIND.announcement], '#t': ['ai-inference'] }, 'discover'),
+    const [announcements, opinions] = await Promise.all([
+      query([{ kinds: [KIND.announcement] }, { kinds: [KIND.announcement], '#t': ['ai-inference'] }]),
+      query(trust),
     ]);
-    return answers.flat();
+    return { announcements, trust: opinions };
   } finally {
-    await own?.close();
+    void own?.close();
   }
 }
 
 const isSet = (relays: DiscoverOptions['relays']): relays is RelaySet => !Array.isArray(relays);
 
-/** Spares the probe where the announcement already says no. Lists that are not complete say nothing. */
-function maySell(announcement: Announcement, wanted: DiscoverOptions): boolean {
-  return (
-    needsFullList(announcement, wanted) ||
-    matching(announcement.models, wanted).length > 0 ||
-    !hasFilter(wanted)
+/** What is worth remembering: living announcements, best providers first, so that the bound cuts off the rest. */
+function learned(
+  before: Remembered,
+  now: {
+    found: readonly Found[];
+    trust: readonly NostrEvent[];
+    assessed: readonly Assessment[];
+    providers: readonly Provider[];
+    circle: Circle;
+  },
+): Remembered {
+  const place = new Map(now.providers.map(({ pubkey }, index) => [pubkey, index]));
+  const order = (one: Found): number => place.get(one.pubkey) ?? Infinity;
+  const events = [...now.found].sort((a, b) => (order(a) === order(b) ? 0 : order(a) - order(b)));
+  const proofs = now.assessed.flatMap((one): Proof[] =>
+    'proof' in one && one.proof !== undefined ? [one.proof] : [],
   );
+  const listened = now.circle.follows.length + now.circle.auditors.length > 0;
+  return {
+    ...before,
+    events: events.map(({ event }) => event),
+    trust: listened ? [...now.trust] : before.trust,
+    proofs: [...byPubkey([...before.proofs, ...proofs]).values()],
+  };
 }
 
-const hasFilter = ({ model, maxPrice }: DiscoverOptions): boolean =>
-  model !== undefined || maxPrice !== undefined;
-
-function needsFullList({ models, modelsTotal }: Announcement, wanted: DiscoverOptions): boolean {
-  if (models.length === 0) return modelsTotal === undefined || modelsTotal > 0;
-  return hasFilter(wanted) && (modelsTotal ?? 0) > models.length && matching(models, wanted).length === 0;
-}
-
-const matching = (
-  models: readonly AnnouncedModel[],
-  { model, maxPrice }: DiscoverOptions,
-): AnnouncedModel[] =>
-  models.filter(
-    (one) =>
-      (model === undefined || sameModel(one.id, model)) &&
-      (maxPrice === undefined || (one.in <= maxPrice && one.out <= maxPrice)),
-  );
-
-/** Empty if it turns out that the node does not sell what is wanted, or shows no sign of life. */
-async function toProvider(
-  found: Found,
-  probe: Probe,
-  late: AbortSignal,
-  wanted: DiscoverOptions,
-): Promise<Provider[]> {
-  const { announcement, pubkey, createdAt } = found;
-  const probed = await probe(found, needsFullList(announcement, wanted), late);
-  if (found.proofOfLifeNeeded && !probed.bound) return [];
-  const models = matching(probed.models ?? announcement.models, wanted);
-  if (hasFilter(wanted) && models.length === 0) return [];
-  const cost = cheapest(models, announcement);
-  const { name, about, mints, version, contact = [] } = announcement;
-  return [
-    {
-      pubkey,
-      npub: npubOf(pubkey),
-      name,
-      about,
-      urls: probed.urls,
-      mints,
-      version,
-      models,
-      createdAt,
-      bound: probed.bound,
-      ...(probed.latencyMs === undefined ? {} : { latencyMs: probed.latencyMs }),
-      ...(cost === undefined ? {} : { expectedMsat: cost.msat }),
-      ...(contact.length === 0 ? {} : { contact }),
-      reasons: [costReason(cost), ...bindingReasons(probed, late)],
-    },
-  ];
-}
-
-function cheapest(
-  models: readonly AnnouncedModel[],
-  announcement: Announcement,
-): { id: string; msat: Msat } | undefined {
-  let best: { id: string; msat: Msat } | undefined;
-  for (const model of models) {
-    const msat = expectedCost(model, announcement);
-    if (best === undefined || msat < best.msat) best = { id: model.id, msat };
-  }
-  return best;
-}
-
-const costReason = (cost: { id: string; msat: Msat } | undefined): string =>
-  cost === undefined
-    ? 'no prices are known'
-    : `${MIX.promptTokens} prompt and ${MIX.completionTokens} completion tokens of ${cost.id} cost ${cost.msat} msat`;
-
-function bindingReasons(probed: ProbeResult, late: AbortSignal): string[] {
-  if (probed.bound) return probed.reasons;
-  const why = late.aborted ? 'was not checked in time' : 'is not confirmed by any of its addresses';
-  return [`the key ${why}`, ...probed.reasons];
+/** `work` gets a signal that says when its time is over. */
+async function inTime<T>(clock: Clock, ms: number, work: (late: AbortSignal) => Promise<T>): Promise<T> {
+  const late = new AbortController();
+  const done = new AbortController();
+  if (ms <= 0) late.abort();
+  else void clock.sleep(ms, done.signal).then(() => late.abort());
+  const result = await work(late.signal);
+  done.abort();
+  return result;
 }
 
 /** Results in the order of the items; `work` never rejects. */

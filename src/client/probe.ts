@@ -4,13 +4,15 @@ import { LIMITS } from '../base/limits.ts';
 import type { AnnouncedModel } from '../protocol/announcement.ts';
 import { pubkeyOf } from '../relay/key.ts';
 import type { FetchJson, FetchOutcome } from './fetch-json.ts';
-import type { Found } from './fresh.ts';
+import type { Found } from './sieve.ts';
 import { readModelList } from './http-models.ts';
 
 export interface ProbeResult {
   bound: boolean;
   /** Proven ones first; addresses that named somebody else are gone. */
   urls: string[];
+  /** How many of them are proven. */
+  proven: number;
   latencyMs?: number;
   /** Read over HTTP where the announcement has none. */
   models?: AnnouncedModel[];
@@ -59,6 +61,7 @@ export function createProbe(options: { fetchInfo: FetchJson }): Probe {
     const list = best !== undefined && wantsFullList ? await ask(`${best}/v1/models`, signal) : undefined;
     return {
       bound: best !== undefined,
+      proven: proven.length,
       urls: [...proven, ...open],
       reasons,
       ...(latencyMs === undefined ? {} : { latencyMs }),

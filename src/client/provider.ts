@@ -18,10 +18,24 @@ export interface Provider {
   createdAt: number;
   /** True if one of the URLs named this pubkey as its own. */
   bound: boolean;
+  /** Relays on which the provider says it takes encrypted requests (dmi/1); absent: HTTP only. */
+  dm?: { url: string; use: 'rpc' | 'dm' }[];
+  /** Of `/v1/info`, measured now or at the last proof. */
   latencyMs?: number;
-  /** What 1,000 prompt and 500 completion tokens cost at the (cheapest) model. */
+  /** What the asked mix (by default 1,000 prompt and 500 completion tokens) costs at the (cheapest) model. */
   expectedMsat?: Msat;
   contact?: string[];
+  trust: {
+    /** Chosen by the buyer. */
+    pinned: boolean;
+    /** Own requests so far. */
+    ok: number;
+    failed: number;
+    /** Of the people the buyer follows (kind 38000), and of the auditors the buyer named (kind 38425). */
+    recommendedBy: number;
+    approvedBy: number;
+    warnedBy: number;
+  };
   /** Why it stands where it stands, in sentences. */
   reasons: string[];
 }

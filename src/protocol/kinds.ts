@@ -22,4 +22,6 @@ export const KIND = {
   recommendation: 38000,
   /** Provider announcement. https://github.com/Routstr/protocol/blob/main/RIP-02.md */
   announcement: 38421,
+  /** Verdict of an auditor on providers; practice of Routstr's clients, without a page of its own. */
+  verdict: 38425,
 } as const;

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { silentLogger } from '../../src/base/log.ts';
 import { msat } from '../../src/base/money.ts';
 import { systemClock, unixSeconds } from '../../src/base/time.ts';
-import { discover, type DiscoverOptions } from '../../src/client/discover.ts';
+import { discover, type DiscoverOptions, survey } from '../../src/client/discover.ts';
 import type { TestRelay } from '../../src/demo/relay.ts';
 import { createAnnouncer } from '../../src/nostr/announcer.ts';
 import { type Announcement, buildAnnouncement, buildTombstone } from '../../src/protocol/announcement.ts';
@@ -34,6 +34,17 @@ const find = (relays: TestRelay[], options: Partial<DiscoverOptions> = {}) =>
   discover({
     relays: relays.map(({ url }) => entry(url)),
     allowPrivate: true,
+    unproven: true,
+    clock: systemClock,
+    log: silentLogger,
+    ...options,
+  });
+
+const look = (relays: TestRelay[], options: Partial<DiscoverOptions> = {}) =>
+  survey({
+    relays: relays.map(({ url }) => entry(url)),
+    allowPrivate: true,
+    unproven: true,
     clock: systemClock,
     log: silentLogger,
     ...options,
@@ -111,7 +122,7 @@ describe('story', () => {
     const [a, b] = [await nodeOf(cheap), await nodeOf(dear)];
     relay.plant(announce(dear, { urls: [b.url], models: [model('gpt-4o-mini', 9_000_000, 9_000_000)] }));
     relay.plant(announce(cheap, { urls: [a.url] }));
-    relay.plant(announce(claims, { urls: [a.url], models: [model('gpt-4o-mini', 1, 1)] }));
+    relay.plant(announce(claims, { urls: ['http://127.0.0.1:1'], models: [model('gpt-4o-mini', 1, 1)] }));
     const list = await find([relay], unhurried());
     expect(list.map(({ pubkey }) => pubkey)).toEqual([cheap.pubkey, dear.pubkey, claims.pubkey]);
     expect(list.map(({ bound }) => bound)).toEqual([true, true, false]);
@@ -293,20 +304,60 @@ describe('announcements that are not believed', () => {
     expect(await list(newer, gone, other)).toMatchObject([{ name: 'second' }]);
   });
 
-  test('an impostor who announces the address of somebody else is not bound and does not get the address', async () => {
+  test('an impostor who announces the address of somebody else is not listed', async () => {
     const relay = await open.relay();
     const [owner, impostor] = [newKey(), newKey()];
     const node = await nodeOf(owner);
     relay.plant(announce(owner, { urls: [node.url] }));
     relay.plant(announce(impostor, { urls: [node.url] }));
-    const providers = await find([relay]);
-    expect(providers.map(({ pubkey, bound }) => [pubkey, bound])).toEqual([
-      [owner.pubkey, true],
-      [impostor.pubkey, false],
-    ]);
-    expect(providers[1]?.urls).toEqual([]);
-    expect(providers[1]?.reasons.join()).toContain('belongs to another key');
+    const { providers, dropped } = await look([relay]);
+    expect(providers.map(({ pubkey, bound }) => [pubkey, bound])).toEqual([[owner.pubkey, true]]);
+    expect(dropped).toEqual({ impostor: 1 });
     expect(node.connections()).toBe(1);
+  });
+
+  test('an address that nobody could confirm is left out unless it is asked for, and counted', async () => {
+    const relay = await open.relay();
+    relay.plant(announce(newKey(), { urls: ['http://127.0.0.1:1'] }));
+    expect(await look([relay], { unproven: false })).toMatchObject({
+      providers: [],
+      dropped: { unproven: 1 },
+    });
+    expect(await find([relay])).toMatchObject([{ bound: false }]);
+  });
+
+  test('everything that is left out is counted by its reason', async () => {
+    // A relay whose clock is behind still hands out what has expired.
+    const relay = await open.relay({ clock: { ...systemClock, now: () => Date.now() - 86_400_000 } });
+    const key = newKey();
+    const offline = buildTombstone(announcement({ d: 'gone' }), { createdAt: now() });
+    const mute = buildAnnouncement(announcement({ urls: [], d: 'mute' }), { createdAt: now(), sha256Hex });
+    const slow = buildAnnouncement(announcement({ d: 'slow', heartbeatSeconds: 60 }), {
+      createdAt: now() - 200,
+      sha256Hex,
+    });
+    const events = [
+      announce(key, {}, now() - 5),
+      announce(key, {}, now() - 50),
+      announce(key, { d: 'future' }, now() + 1_000),
+      announce(key, { d: 'expired' }, now() - 10_900),
+      key.sign({ ...slow, tags: slow.tags.filter(([name]) => name !== 'expiration') }),
+      key.sign(mute),
+      key.sign(offline),
+      key.sign({ kind: 38_421, created_at: now(), tags: [['u', 'lnproxy']], content: '' }),
+    ];
+    events.forEach((event) => relay.plant(event));
+    const { dropped } = await look([relay], { model: 'nobody-sells-this' });
+    expect(dropped).toEqual({
+      superseded: 1,
+      future: 1,
+      expired: 1,
+      stale: 1,
+      no_address: 1,
+      offline: 1,
+      malformed: 1,
+      not_wanted: 1,
+    });
   });
 
   test.each([
