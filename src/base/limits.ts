@@ -364,6 +364,19 @@ export const LIMITS = {
     conversationsMax: 2_000,
     wrapKeysMax: 256,
   },
+  /** Requests in direct messages. */
+  dmi: {
+    /** Twice encrypted and in base64 it makes an event of 60,000 bytes, which is what relays take. */
+    frameBytesMax: 27_000,
+    /** Base64 of a body beside the other fields of its frame. */
+    bodyCharsInFrame: 20_000,
+    partCharsMax: 26_000,
+    partsMax: 64,
+    /** As JSON requests with a picture or two; what is larger belongs on a server that both can reach. */
+    bodyBytesMax: 8 * MiB,
+    /** Deflating less costs more than it saves. */
+    plainBytesMax: 1_024,
+  },
   announce: {
     eventBytesMax: 60_000,
     tagsMax: 90,
