@@ -18,6 +18,11 @@ export function requestId(req: http.IncomingMessage & Identified): RequestId {
   return (req[ID] ??= newRequestId());
 }
 
+/** For requests whose id is on record before they begin. */
+export function setRequestId(req: http.IncomingMessage & Identified, id: RequestId): void {
+  req[ID] = id;
+}
+
 /**
  * Says whose request it is: a Nostr public key, 64 hex digits, that was verified here or is verified when asked for.
  * A property of this process, which no header can forge.
