@@ -9,6 +9,8 @@ export type MintFault =
   | 'drop-before'
   /** Done, then the socket is cut. */
   | 'drop-after'
+  /** The socket is cut; it is done when `landLate` says so, as a request held up by a proxy is. */
+  | 'land-late'
   /** Never answered; nothing was done. */
   | 'hang'
   /** Done, then never answered. */
@@ -86,6 +88,7 @@ export function createMintFaults(clock: Clock): MintFaults {
 export function failBefore(kind: MintFault | undefined, response: ServerResponse): boolean {
   switch (kind) {
     case 'drop-before':
+    case 'land-late':
       response.destroy();
       return true;
     case 'hang':

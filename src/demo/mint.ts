@@ -58,6 +58,8 @@ export interface TestMint extends Omit<MintFaults, 'next'> {
   /** What the pretended routes cost from now on, and what is kept in reserve for them. */
   setRoute: (cost: { fee?: number; reserve?: number }) => void;
   meltQuotes: () => Readonly<MeltQuote>[];
+  /** Carries out the requests whose clients met the fault `land-late`. */
+  landLate: () => void;
   /** Shows the proof with this Y (NUT-07) as PENDING, or no longer. */
   setPending: (Y: string, pending: boolean) => void;
   stats: MintStats;
@@ -80,6 +82,7 @@ export async function createTestMint(options: TestMintOptions = {}): Promise<Tes
   const quotes = createMintQuotes({ unit, book, clock, autoPay, locks: options.locks ?? true });
   const melts = createMintMelts({ unit, book, clock, activeKeyset: () => keys.active().id });
   const faults = createMintFaults(clock);
+  const late: (() => void)[] = [];
   let conjured = 0;
   const stats: MintStats = {
     requests: {},
@@ -97,6 +100,8 @@ export async function createTestMint(options: TestMintOptions = {}): Promise<Tes
     stats.requests[counted] = (stats.requests[counted] ?? 0) + 1;
     const body = await readBody(request);
     const fault = await faults.next(path);
+    if (fault === 'land-late' && route !== undefined)
+      late.push(() => void run(() => route.run(body, undefined), false));
     if (failBefore(fault, response)) return;
     if (route === undefined) return send(response, 404, JSON.stringify({ detail: 'Not Found' }));
     const { status, text } = run(() => route.run(body, fault), options.vagueCodes ?? false);
@@ -138,6 +143,9 @@ export async function createTestMint(options: TestMintOptions = {}): Promise<Tes
     settleMelts: melts.settle,
     setRoute: melts.setRoute,
     meltQuotes: melts.all,
+    landLate: () => {
+      for (const land of late.splice(0)) land();
+    },
     setPending: book.setPending,
     stats,
     close: async () => {

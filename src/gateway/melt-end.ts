@@ -16,9 +16,11 @@ export async function endOfMelt(ledger: Ledger, id: OperationId): Promise<MeltOp
       await ledger.completeMelt(id, []).durable;
       return operation;
     case 'failed':
-      throw new NodeError('payment_failed', 'The payment did not go through. Nothing left the balance.', {
-        metadata: { operation_id: id },
-      });
+      throw new NodeError(
+        'payment_failed',
+        `The payment did not go through. ${operation.spent === undefined ? 'Nothing' : `Only ${operation.spent} mSats of mint fees`} left the balance.`,
+        { metadata: { operation_id: id, fee_msats: operation.spent ?? 0 } },
+      );
     case 'blocked':
       throw new NodeError(
         'mint_quarantined',

@@ -3,40 +3,37 @@ import { invariant } from '../base/error.ts';
 import type { OperationId } from '../base/id.ts';
 import type { Logger } from '../base/log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { MeltOperation } from '../ledger/lightning.ts';
+import type { MeltOutcome } from '../wallet/lightning.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import type { StepResult } from './drive.ts';
+import { createReclaim } from './melt-reclaim.ts';
 
 export function createMeltStep(parts: { ledger: Ledger; wallet: Wallet; log: Logger }) {
   const { ledger, wallet, log } = parts;
+  const reclaim = createReclaim({ ledger, wallet, settle, block, log });
+  /** Payments of which nothing has left this process so far, because their mint asked for patience. */
+  const unsent = new Set<OperationId>();
 
-  return async (id: OperationId, firstAttempt: boolean): Promise<StepResult> => {
-    const operation = ledger.operation(id);
-    invariant(operation?.kind === 'melt', 'a melt operation keeps its kind');
-    if (operation.state !== 'executing') return { done: true };
-    const { mint, unit, quote, amount, feeReserve, spend } = operation;
-    invariant(spend !== undefined, 'an executing melt keeps its inputs');
-    const result = await wallet.lightning.melt({
-      mint,
-      unit,
-      quote,
-      amount,
-      feeReserve,
-      ...spend,
-      firstAttempt,
-    });
+  async function block({ id }: MeltOperation, reason: string, detail: string): Promise<StepResult> {
+    log.error('gateway.melt.blocked', { operation: id, detail });
+    await ledger.blockOperation(id, reason).durable;
+    return { done: true };
+  }
+
+  async function settle(
+    operation: MeltOperation,
+    result: Exclude<MeltOutcome, { outcome: 'unpaid' }>,
+  ): Promise<StepResult> {
+    const { id, purpose } = operation;
     switch (result.outcome) {
       case 'paid':
         if (result.short > 0) log.error('gateway.melt.short_change', { operation: id, short: result.short });
         await ledger.completeMelt(id, result.change, result.preimage).durable;
-        log.info('gateway.melt.paid', { operation: id, purpose: operation.purpose });
-        return { done: true };
-      case 'unpaid':
-        await ledger.failOperation(id, `unpaid_${result.code}`).durable;
+        log.info('gateway.melt.paid', { operation: id, purpose });
         return { done: true };
       case 'contradiction':
-        log.error('gateway.melt.blocked', { operation: id, detail: result.detail });
-        await ledger.blockOperation(id, 'mint_contradiction').durable;
-        return { done: true };
+        return block(operation, 'mint_contradiction', result.detail);
       case 'pending':
         return { done: false, waits: true };
       case 'unresolved':
@@ -45,5 +42,26 @@ export function createMeltStep(parts: { ledger: Ledger; wallet: Wallet; log: Log
           ...(result.retryAfterMs === undefined ? {} : { retryAfterMs: result.retryAfterMs }),
         };
     }
+  }
+
+  return async (id: OperationId, firstAttempt: boolean): Promise<StepResult> => {
+    const operation = ledger.operation(id);
+    invariant(operation?.kind === 'melt', 'a melt operation keeps its kind');
+    if (operation.state !== 'executing') return { done: true };
+    const { mint, unit, quote, amount, feeReserve, spend } = operation;
+    invariant(spend !== undefined, 'an executing melt keeps its inputs');
+    if (spend.reclaim !== undefined) return reclaim.swap(operation);
+    const isFirst = firstAttempt || unsent.delete(id);
+    const request = { mint, unit, quote, amount, feeReserve, ...spend, firstAttempt: isFirst };
+    const result = await wallet.lightning.melt(request);
+    if (result.outcome === 'unpaid') {
+      const reason = `unpaid_${result.code}`;
+      if (!isFirst) return reclaim.plan(operation, reason);
+      // This was the only request that ever left, and the mint answered it.
+      await ledger.failOperation(id, reason).durable;
+      return { done: true };
+    }
+    if (isFirst && result.outcome === 'unresolved' && result.unsent === true) unsent.add(id);
+    return settle(operation, result);
   };
 }

@@ -17,6 +17,7 @@ export type EntryKind =
   | 'mint-done'
   | 'mint-handed'
   | 'melt-open'
+  | 'melt-reclaim'
   | 'melt-done'
   | 'fail'
   | 'block'

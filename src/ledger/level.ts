@@ -16,6 +16,7 @@ import { createMint } from './mint.ts';
 import { createOperations } from './operations.ts';
 import { reportTotals } from './postings.ts';
 import { createReceive } from './receive.ts';
+import { createReclaim } from './reclaim.ts';
 import { createRecovery } from './recovery.ts';
 import { createSend } from './send.ts';
 import { onDisk } from './storage.ts';
@@ -83,6 +84,7 @@ function createVerbs(store: Store, open: OpenAsides): Verbs & { releaseAll: () =
     ...createSend(store),
     ...createMint(store),
     ...createMelt(store),
+    ...createReclaim(store),
     ...createIdempotent(store),
     ...createExpiry(store),
     ...createHolds(store, children, asides),

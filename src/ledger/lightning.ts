@@ -59,9 +59,17 @@ export interface MeltOperation extends OperationBase {
   amount: number;
   feeReserve: number;
   debit: Msat;
-  /** Our proofs that go in, the mint's fee for them, and blank outputs for what it gives back (NUT-08). */
-  spend?: { inputs: StoredProof[]; fee: number; blanks: OutputPlan };
-  /** Set when done: what amount and fees did take; the rest of `debit` is back with the payer. */
+  /**
+   * Our proofs that go in, the mint's fee for them, and blank outputs for what it gives back (NUT-08). `reclaim` once
+   * they are to be swapped away, because it failed and a lost attempt may still arrive; its `reason` is why it failed.
+   */
+  spend?: {
+    inputs: StoredProof[];
+    fee: number;
+    blanks: OutputPlan;
+    reclaim?: { reason: string; plan: OutputPlan; oldPlans?: OutputPlan[] };
+  };
+  /** What amount and fees did take (of a failed one the fee of its reclaim); the rest of `debit` is back with the payer. */
   spent?: Msat;
   /** Unix seconds when it ended well. */
   paidAt?: number;
@@ -154,6 +162,13 @@ export interface LightningBooks {
   openMelt: (intent: OpenMelt) => MeltOpenOutcome;
   /** One batch: inputs gone, change into the pool, what was not spent back to the payer. Idempotent. */
   completeMelt: (id: OperationId, change: ChangeSignature[], preimage?: string) => Durable;
+  /** Outputs for swapping the inputs away. Again: a new plan, the old one is remembered. */
+  planReclaim: (
+    id: OperationId,
+    plan: { keyset: string; amounts: number[]; reason: string },
+  ) => { operation: MeltOperation } & Durable;
+  /** One batch: new proofs into the pool, operation failed, all but the mint's input fee back to the payer. Idempotent. */
+  completeReclaim: (id: OperationId, blindSignatures: string[], plan: OutputPlan) => Durable;
   /** An earlier melt of this Idempotency-Key; undefined if there is none or it failed. */
   meltOfKey: (account: AccountId, idempotencyKey: string) => MeltOperation | undefined;
   /** What the operator may take out: never what clients are owed. */

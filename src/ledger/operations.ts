@@ -144,6 +144,13 @@ export function earned({ books }: Store): Msat {
   return msat(Math.max(0, balance('revenue') + balance('payouts') + burden));
 }
 
+/** A refund that failed is not the account's latest. */
+export const forgetRefund = (
+  store: Store,
+  { id, account, purpose }: SendOperation | MeltOperation,
+): Pick<Entry, 's'> =>
+  purpose !== 'withdraw' && store.account(account)?.lastRefund === id ? { s: { lastRefund: null } } : {};
+
 /** Undoes the intent of a swap or melt that never happened: inputs into the pool, money to whoever paid. */
 function giveBack(
   store: Store,
@@ -151,13 +158,9 @@ function giveBack(
 ): Pick<Movement, 'a' | 'p' | 'r' | 's'> {
   const inputs = inputsOf(operation);
   const value = unitToMsat(faceOf(inputs), operation.unit);
-  const forget: Pick<Entry, 's'> =
-    operation.purpose !== 'withdraw' && store.account(operation.account)?.lastRefund === operation.id
-      ? { s: { lastRefund: null } }
-      : {};
   return {
     ...accountField(operation),
-    ...forget,
+    ...forgetRefund(store, operation),
     p: {
       ...payer(operation, operation.debit),
       owed: minus(operation.debit),

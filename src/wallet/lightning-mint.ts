@@ -117,11 +117,11 @@ export function createLightning(parts: {
 
   async function melt(request: MeltRequest): Promise<MeltOutcome> {
     const mint = mints.get(request.mint);
-    const { quote, blanks, amount, feeReserve, fee, firstAttempt } = request;
+    const { quote, blanks, amount, feeReserve, fee, firstAttempt, onlyAsk = false } = request;
     const inputs = await purse.unblind(mint, request.inputs, 0);
     const value = inputs.reduce((sum, proof) => sum + proof.amount, 0);
     const { outcome, signed } = await meltRound(
-      { quote, inputs, blanks, changeMost: value - fee - amount, feeReserve, firstAttempt },
+      { quote, inputs, blanks, changeMost: value - fee - amount, feeReserve, firstAttempt, onlyAsk },
       { client: mint.client, blind, ys: (secrets) => curve.run({ type: 'ys', secrets }, 0) },
     );
     if (outcome.outcome === 'contradiction') mint.quarantine(outcome.detail);

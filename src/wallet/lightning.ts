@@ -68,6 +68,8 @@ export interface MeltRequest {
   blanks: OutputPlan;
   /** True only if this process is certain that no earlier attempt of this request ever left. */
   firstAttempt: boolean;
+  /** Only finds out what became of it, and does not pay. */
+  onlyAsk?: boolean;
 }
 export type MeltOutcome =
   /** Paid. `short`: the mint kept so much more than the fee reserve allows (in its unit). */
@@ -77,10 +79,14 @@ export type MeltOutcome =
       preimage?: string;
       short: number;
     }
-  /** Evidence: the quote is unpaid, and every input is unspent. Final. */
+  /**
+   * Evidence: the quote is unpaid, and every input is unspent. Final after a first attempt; after a later one an
+   * earlier may still arrive. With `onlyAsk` only the quote was looked at.
+   */
   | { outcome: 'unpaid'; code: number }
   | { outcome: 'pending' }
-  | { outcome: 'unresolved'; retryAfterMs?: number }
+  /** `unsent`: certainly nothing of this attempt was or will be executed. */
+  | { outcome: 'unresolved'; retryAfterMs?: number; unsent?: boolean }
   | { outcome: 'contradiction'; detail: string };
 
 export interface LightningWallet {

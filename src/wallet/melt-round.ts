@@ -4,7 +4,7 @@
  *   (not the first attempt) state of the quote ──► PAID | PENDING end here; UNPAID: the same request again
  *   attempt ──► 200 PAID ─────────► paid, with the change of the answer or a restore of the blanks
  *      │──► 200 PENDING ──────────► pending
- *      │──► no answer, 5xx, 429 ──► unresolved
+ *      │──► no answer, 5xx, 429 ──► unresolved; of 429 nothing can arrive any more
  *      └──► refusal, 200 UNPAID ──► state of the quote
  *                                     ├─ PAID ──► paid      ├─ PENDING ──► pending
  *                                     └─ UNPAID ──► inputs all UNSPENT ──► unpaid
@@ -33,6 +33,8 @@ export interface MeltTask {
   changeMost: number;
   feeReserve: number;
   firstAttempt: boolean;
+  /** Ends with the state of the quote. */
+  onlyAsk: boolean;
 }
 export interface MeltTools {
   client: MintClient;
@@ -50,13 +52,14 @@ export async function meltRound(task: MeltTask, tools: MeltTools): Promise<MeltR
     const known = await quoteState(task, tools);
     if ('kind' in known) return unresolved(known);
     if (known.state !== 'UNPAID') return ended(task, tools, known, blinded);
+    if (task.onlyAsk) return { outcome: { outcome: 'unpaid', code: 0 } };
   }
   const outputs = blinded.length === 0 ? {} : { outputs: outputsOf(task.blanks, blinded) };
   const inputs = task.inputs.map(({ id, amount, secret, C }) => ({ id, amount, secret, C }));
   const body = JSON.stringify({ quote: task.quote, inputs, ...outputs });
   const answer = await tools.client.post('/v1/melt/bolt11', body);
   if (answer.kind === 'refused') return look(task, tools, blinded, answer.code);
-  if (answer.kind !== 'ok') return unresolved(answer);
+  if (answer.kind !== 'ok') return unresolved(answer, answer.kind !== 'failed');
   const state = readMeltState(answer.body);
   if (state === undefined) return unresolved(answer);
   return state.state === 'UNPAID' ? look(task, tools, blinded, 0) : ended(task, tools, state, blinded);
@@ -114,9 +117,10 @@ async function ended(
   };
 }
 
-const unresolved = (answer: MintAnswer): MeltRound => ({
+const unresolved = (answer: MintAnswer, unsent = false): MeltRound => ({
   outcome: {
     outcome: 'unresolved',
+    ...(unsent && { unsent }),
     ...('retryAfterMs' in answer && { retryAfterMs: answer.retryAfterMs }),
   },
 });

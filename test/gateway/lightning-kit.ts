@@ -26,7 +26,15 @@ import { type LogLine, SEED, recordingLogger } from '../wallet/harness.ts';
 
 /** Where the process dies: at a verb of the ledger, before it does anything or after it is on disk. */
 export interface Crash {
-  verb: 'openMint' | 'planMint' | 'completeMint' | 'openMelt' | 'completeMelt' | 'failOperation';
+  verb:
+    | 'openMint'
+    | 'planMint'
+    | 'completeMint'
+    | 'openMelt'
+    | 'completeMelt'
+    | 'planReclaim'
+    | 'completeReclaim'
+    | 'failOperation';
   when: 'before' | 'after';
 }
 
