@@ -219,9 +219,14 @@ export const LIMITS = {
     sweepMs: 15_000,
   },
   ledger: {
-    /** After a group of this many entries the next one is gathered for a moment: fewer flushes, each as dear as ever. */
+    /**
+     * After a group of this many entries the next one is gathered while each moment brings more, for so many moments
+     * and up to so many entries: a flush costs about as much as a request, however much it carries.
+     */
     gatherAbove: 8,
     gatherMs: 1,
+    gatherMoments: 4,
+    gatherEntries: 64,
     /** Entries written into one journal value; larger groups only add latency. */
     groupEntriesMax: 2_048,
     /** Sealed tokens are large; a bigger group would only keep the others waiting. */

@@ -105,9 +105,23 @@ export function createWriter(options: {
       inFlight = undefined;
       queued -= group?.lines.length ?? 0;
       group?.resolve();
-      // Whoever was waiting for this group gets to queue its next entry before the next group is closed. Under load
-      // a moment more makes the groups larger, and a flush costs the same however much it carries.
-      await ((group?.lines.length ?? 0) >= LIMITS.ledger.gatherAbove ? moment() : nextTurn());
+      await gather(group?.lines.length ?? 0);
+    }
+  }
+
+  /**
+   * Whoever waited for the group before gets to queue its next entry before the next group is closed. Under load it is
+   * gathered for longer, as long as more keep coming: a flush costs the same however much it carries.
+   */
+  async function gather(before: number): Promise<void> {
+    const { gatherAbove, gatherEntries, gatherMoments } = LIMITS.ledger;
+    await nextTurn();
+    if (before < gatherAbove) return;
+    for (let moments = 0, seen = -1; moments < gatherMoments; moments++) {
+      const size = waiting.at(-1)?.lines.length ?? 0;
+      if (size === seen || size >= gatherEntries || waiting.length > 1) return;
+      seen = size;
+      await moment();
     }
   }
 
