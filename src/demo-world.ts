@@ -83,7 +83,7 @@ function worldSettings(parts: { relay: TestRelay; mint: TestMint; model: TestMod
     public_urls: [`http://127.0.0.1:${port}`],
     data_dir: './data',
     listen: { host: '127.0.0.1', port },
-    relays: [{ url: relay.url, roles: ['announce', 'discover'] }],
+    relays: [{ url: relay.url, roles: ['announce', 'discover', 'dm', 'rpc'] }],
     mints: [{ url: mint.url, unit: mint.unit, allow_private: true }],
     upstreams: [
       {

@@ -3,7 +3,9 @@ import { msat } from './base/money.ts';
 import type { Config } from './config.ts';
 import type { Shop } from './node-shop.ts';
 import type { Announcement } from './protocol/announcement.ts';
+import { KIND } from './protocol/kinds.ts';
 import type { NodeKey } from './relay/relay.ts';
+import { nip05Document } from './protocol/identity.ts';
 import { VERSION } from './version.ts';
 import type { Wallet } from './wallet/wallet.ts';
 
@@ -20,6 +22,9 @@ export function nodeInfo(config: Config, node: { npub: string; wallet: Wallet })
     onion_url: onion ?? '',
     child_key_cost_msats: config.pricing.child_key_cost_msats,
     contact: config.contact,
+    ...(dmRelays(config).length === 0
+      ? {}
+      : { dm: { relays: dmRelays(config).map(({ url }) => url), protocol: DM_PROTOCOL } }),
     units: config.mints.map(({ url, unit }) => ({ mint: url, unit })),
     policies: {
       cost_rounding: 'up once per request, in msat',
@@ -56,9 +61,39 @@ export function describeNode(config: Config, node: { key: NodeKey; shop: Shop })
       ...(email === undefined ? [] : [`mailto:${email}`]),
       ...(website === undefined ? [] : [website]),
     ],
-    pmi: ['bitcoin-cashu'],
+    pmi: ['bitcoin-cashu', 'bitcoin-lightning-bolt11'],
+    ...(dmRelays(config).length === 0
+      ? {}
+      : {
+          relays: dmRelays(config),
+          rpc: [DM_PROTOCOL, 'nip59', String(KIND.ephemeralWrap), String(KIND.wrap)],
+        }),
   };
 }
+
+/** Frames of this version inside gift wraps (PROTOCOL.md §4). */
+const DM_PROTOCOL = 'dmi/1';
+
+/** Relays on which this node reads messages; `rpc` means that streams are welcome there. */
+export const dmRelays = ({ dm, relayList }: Config): { url: string; use: 'rpc' | 'dm' }[] =>
+  !dm.enabled
+    ? []
+    : relayList
+        .filter(({ roles }) => roles.includes('dm') || roles.includes('rpc'))
+        .map(({ url, roles }) => ({ url, use: roles.includes('rpc') ? 'rpc' : 'dm' }));
+
+/** Body of /.well-known/nostr.json (NIP-05): the node is `_` at its own address. */
+export const nostrNames = (config: Config, pubkey: string): Record<string, unknown> =>
+  nip05Document(
+    pubkey,
+    config.relayList.filter(({ roles }) => roles.some((role) => role !== 'index')).map(({ url }) => url),
+  );
+
+/** Without an address or a relay for messages there is nothing that a buyer could use. */
+export const isAnnounced = (config: Config): boolean =>
+  config.announce.enabled &&
+  config.relayList.some(({ roles }) => roles.includes('announce')) &&
+  (config.public_urls.length > 0 || dmRelays(config).length > 0);
 
 function addresses(config: Config): { http: string | undefined; onion: string | undefined } {
   const isOnion = (url: string): boolean => /^https?:\/\/[^/:]+\.onion(?::|\/|$)/.test(url);

@@ -11,7 +11,7 @@ import { createHttpFace } from './http/app.ts';
 import type { Ledger, LedgerHealth, Totals } from './ledger/ledger.ts';
 import { openLedger } from './ledger/level.ts';
 import { type NodeSecrets, checkSeed, ledgerDir, mirrorDir, readNodeSecrets } from './node-data.ts';
-import { describeNode, nodeInfo } from './node-facts.ts';
+import { describeNode, isAnnounced, nodeInfo, nostrNames } from './node-facts.ts';
 import { type Shop, createShop } from './node-shop.ts';
 import { type Announcer, createAnnouncer } from './nostr/announcer.ts';
 import { createRelaySet } from './relay/set.ts';
@@ -106,6 +106,7 @@ export function createNode(
         info: () => nodeInfo(config, { npub, wallet }),
         models: () => ({ bytes: shop.catalogue.listBytes(), etag: shop.catalogue.etag() }),
         model: (id) => shop.catalogue.model(id),
+        nostrNames: () => nostrNames(config, secrets.key.pubkey),
         readiness: () => readiness(),
       },
     });
@@ -269,7 +270,3 @@ const gatewayRules = ({ payout, limits, pricing }: Config) => ({
   },
   childKeyCost: msat(pricing.child_key_cost_msats),
 });
-
-/** Without an address there is nothing that a buyer could use. */
-const isAnnounced = ({ announce, relayList, public_urls }: Config): boolean =>
-  announce.enabled && relayList.length > 0 && public_urls.length > 0;

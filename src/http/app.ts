@@ -74,6 +74,7 @@ export function createHttpFace(parts: {
   route('get', ['/livez'], pages.live);
   route('get', ['/readyz'], pages.ready);
   app.use(['/'], helmet());
+  route('get', ['/.well-known/nostr.json'], pages.nostrNames);
   route('get', ['/'], pages.root);
 
   mountRefusals(app, log);

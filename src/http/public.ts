@@ -12,6 +12,8 @@ export interface PublicFacts {
   models: () => { bytes: Buffer; etag: string };
   /** One model as /v1/models lists it; by id or alias. */
   model: (id: string) => Record<string, unknown> | undefined;
+  /** Body of /.well-known/nostr.json (NIP-05). */
+  nostrNames: () => Record<string, unknown>;
   /** `ready` decides between 200 and 503; the rest tells why. */
   readiness: () => { ready: boolean } & Record<string, unknown>;
 }
@@ -20,10 +22,13 @@ export interface PublicRoutes {
   info: (req: Request, res: Response) => void;
   models: (req: Request, res: Response) => void;
   model: (req: Request, res: Response) => void;
+  nostrNames: (req: Request, res: Response) => void;
   root: (req: Request, res: Response) => void;
   live: (req: Request, res: Response) => void;
   ready: (req: Request, res: Response) => void;
 }
+
+const CACHE_NAMES = ['cache-control', 'public, max-age=300'];
 
 /** One address has two forms, by a header of the request. */
 const CACHE_LIST = ['cache-control', 'public, max-age=60', 'vary', 'anthropic-version'];
@@ -51,6 +56,8 @@ export function createPublicRoutes(facts: PublicFacts): PublicRoutes {
       const body = isAnthropic(req) ? anthropicModel(model as unknown as ListedModel) : model;
       replyJson(res, requestId(req), 200, body, CACHE_LIST);
     },
+
+    nostrNames: (req, res) => replyJson(res, requestId(req), 200, facts.nostrNames(), CACHE_NAMES),
 
     root: (req, res) => {
       const { name, description, version, npub } = facts.info();

@@ -173,6 +173,33 @@ describe('changes', () => {
     expect(Number(values.get('nostr/last/38421'))).toBeLessThanOrEqual(first.createdAt + 100);
   });
 
+  test('where messages are read is told to announce, message and index relays, and taken back', async () => {
+    const [relay, dm, index] = [await open.relay(), await open.relay(), await open.relay()];
+    const set = open.set([
+      relay,
+      entry(dm.url, { roles: ['dm'] }),
+      entry(index.url, { roles: ['index'] }),
+      entry('ws://127.0.0.1:9', { roles: ['discover'] }),
+    ]);
+    const clock = manualClock();
+    now = announcement({ relays: [{ url: dm.url, use: 'dm' }] });
+    const node = announcer(set, { clock });
+    await node.start();
+    const list = (on: TestRelay, kind: number) => on.events().find((event) => event.kind === kind)?.tags;
+    await until(() => [relay, dm, index].every((one) => list(one, 10_050) !== undefined));
+    expect(list(dm, 10_050)).toEqual([['relay', dm.url]]);
+    expect(list(dm, 10_002)).toEqual([
+      ['r', relay.url, 'write'],
+      ['r', dm.url, 'read'],
+    ]);
+    expect(announced(dm)).toEqual([]);
+    now = announcement({});
+    node.changed();
+    await until(() => values.has('nostr/done/10050'));
+    await clock.advance(600_000);
+    await until(() => list(dm, 10_050)?.length === 0, 'the empty list');
+  });
+
   test('profile and relay list are not repeated within a week', async () => {
     const [relay, index] = [await open.relay(), await open.relay()];
     const set = open.set([relay, entry(index.url, { roles: ['index'] })]);
