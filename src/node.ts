@@ -8,12 +8,14 @@ import { type Clock, systemClock } from './base/time.ts';
 import type { Config } from './config.ts';
 import { type Gateway, createGateway } from './gateway/gateway.ts';
 import { createHttpFace } from './http/app.ts';
+import { createSignedRequests } from './http/signed.ts';
 import type { Ledger, LedgerHealth, Totals } from './ledger/ledger.ts';
 import { openLedger } from './ledger/level.ts';
 import { type NodeSecrets, checkSeed, ledgerDir, mirrorDir, readNodeSecrets } from './node-data.ts';
 import { describeNode, isAnnounced, nodeInfo, nostrNames } from './node-facts.ts';
 import { type Shop, createShop } from './node-shop.ts';
 import { type Announcer, createAnnouncer } from './nostr/announcer.ts';
+import { verifyEvent } from './relay/event.ts';
 import { createRelaySet } from './relay/set.ts';
 import type { RelaySet } from './relay/relay.ts';
 import { RELEASED_AT } from './version.ts';
@@ -100,6 +102,7 @@ export function createNode(
     const relays = createRelaySet({ relays: config.relayList, key: secrets.key, clock, log });
     const server = createHttpFace({
       gateway,
+      signed: createSignedRequests({ verify: verifyEvent, publicUrls: config.public_urls, clock }),
       log,
       trustProxy: config.listen.trust_proxy,
       facts: {

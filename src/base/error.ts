@@ -44,6 +44,8 @@ export const ERRORS = {
   child_key_not_allowed: { status: 400, type: 'invalid_request_error', retry: false },
   missing_api_key: { status: 401, type: 'authentication_error' },
   invalid_api_key: { status: 401, type: 'authentication_error' },
+  unauthorized: { status: 401, type: 'authentication_error' },
+  replayed: { status: 401, type: 'authentication_error' },
   payment_required: { status: 402, type: 'insufficient_quota', retry: false },
   insufficient_balance: { status: 402, type: 'insufficient_quota', retry: false },
   balance_limit_exceeded: { status: 402, type: 'insufficient_quota', retry: false },

@@ -32,6 +32,15 @@ export const LIMITS = {
     /** SIGTERM: streams get this long before they are ended with an error frame. */
     drainMs: 25_000,
   },
+  httpAuth: {
+    /** An event with a long address is below 2 kB of base64. */
+    charsMax: 8 * KiB,
+    /** NIP-98: a signature is good for so long before and after its time. */
+    windowSeconds: 60,
+    /** Used events are remembered until none of them can be in the window any more; about 15 MB at most. */
+    rememberSeconds: 120,
+    rememberedMax: 100_000,
+  },
   json: {
     /** JSON.stringify and schema checks recurse; 5,000 levels kill them, real requests need about ten. */
     depthMax: 64,

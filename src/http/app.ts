@@ -15,6 +15,7 @@ import { type LookUpRoutes, createLookUpRoutes } from './lookup.ts';
 import { createPaidRoute } from './paid.ts';
 import { type PublicFacts, createPublicRoutes } from './public.ts';
 import { commonHeaders } from './reply.ts';
+import { type SignedRequests, isSigned } from './signed.ts';
 
 type Handler = (req: Request, res: Response) => void | Promise<void>;
 type Method = 'get' | 'post' | 'delete';
@@ -22,11 +23,12 @@ type Method = 'get' | 'post' | 'delete';
 export function createHttpFace(parts: {
   gateway: Gateway;
   facts: PublicFacts;
+  signed: SignedRequests;
   log: Logger;
   /** The last entry of X-Forwarded-For is the client; else the header means nothing. */
   trustProxy: boolean;
 }): Server {
-  const { gateway, facts, log, trustProxy } = parts;
+  const { gateway, facts, signed, log, trustProxy } = parts;
   const framing = createFraming();
   const paid = createPaidRoute({ gateway, endpoint: 'chat/completions' });
   const paidPaths = withAndWithoutV1('/chat/completions');
@@ -47,6 +49,7 @@ export function createHttpFace(parts: {
     res: Res,
   ): Promise<void> {
     try {
+      if (isSigned(req)) await signed.take(req);
       await handler(req, res);
     } catch (error) {
       replyError(res, requestId(req), toNodeError(error, log, requestId(req)));

@@ -43,7 +43,18 @@ export async function readOptionalObject(req: IncomingMessage): Promise<Record<s
   return value as Record<string, unknown>;
 }
 
-function readBytes(req: IncomingMessage): Promise<Buffer> {
+/** Set only on requests whose body had to be known before their handler. */
+const KEPT = Symbol('body');
+type Keeping = IncomingMessage & { [KEPT]?: Buffer };
+
+/** Reads the body ahead of the handler, which gets it by the functions above. Throws as they do. */
+export async function keepBytes(req: Keeping): Promise<Buffer> {
+  return (req[KEPT] = await readBytes(req));
+}
+
+function readBytes(req: Keeping): Promise<Buffer> {
+  const kept = req[KEPT];
+  if (kept !== undefined) return Promise.resolve(kept);
   const limit = LIMITS.http.jsonBytesMax;
   const encoding = req.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') {

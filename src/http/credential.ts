@@ -6,6 +6,7 @@ import { looksLikeToken } from '../base/token-text.ts';
 import type { PubkeyCredential } from '../gateway/payer.ts';
 import type { Credential } from '../gateway/request.ts';
 import { senderOf } from './context.ts';
+import { isSigned } from './signed.ts';
 import { type Addressed, sourceOf } from './source.ts';
 
 /** Credential of a paid request; undefined when nothing was offered. */
@@ -75,6 +76,7 @@ function bearerText(req: IncomingMessage): string | undefined {
   if (countHeader(req, 'authorization') > 1) throw ambiguous('Authorization');
   const match = /^bearer (\S+)$/i.exec(authorization.trim());
   if (!match?.[1]) {
+    if (isSigned(req)) return undefined;
     throw new NodeError(
       'invalid_api_key',
       "Invalid authorization. Use 'Bearer <cashu-token>' or 'Bearer <api-key>'.",

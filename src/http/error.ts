@@ -1,6 +1,6 @@
 /** Errors over HTTP: one dual envelope, `error` for OpenAI clients and `detail.error` for Routstr clients. */
 import type { ServerResponse } from 'node:http';
-import { NodeError } from '../base/error.ts';
+import { type ErrorCode, NodeError } from '../base/error.ts';
 import type { RequestId } from '../base/id.ts';
 import { type Logger, errorKind } from '../base/log.ts';
 import { NO_STORE, replyJson } from './reply.ts';
@@ -32,6 +32,9 @@ export function replyError(res: ServerResponse, id: RequestId, error: NodeError)
   replyJson(res, id, error.status, errorBody(error, id), [...NO_STORE, ...errorHeaders(error)]);
 }
 
+/** Refusals of a signed request, which a key would not have met. */
+const SIGNED: ReadonlySet<string> = new Set<ErrorCode>(['unauthorized', 'replayed']);
+
 function errorHeaders(error: NodeError): string[] {
   const headers: string[] = [];
   const { retryAfterMs, change, metadata } = error.options;
@@ -46,7 +49,7 @@ function errorHeaders(error: NodeError): string[] {
   // A client that sent its token again after this would be told that it is spent.
   const redeemed = change !== undefined || metadata?.['refund_available'] === true;
   if (!error.shouldRetry || redeemed) headers.push('x-should-retry', 'false');
-  if (error.status === 401) headers.push('www-authenticate', 'Bearer');
+  if (error.status === 401) headers.push('www-authenticate', SIGNED.has(error.code) ? 'Nostr' : 'Bearer');
   if (change) headers.push('x-cashu', change.reveal());
   else if (error.code === 'payment_required' && typeof metadata?.['payment_request'] === 'string') {
     headers.push('x-cashu', metadata['payment_request']);

@@ -16,6 +16,8 @@ export const KIND = {
   messageRelays: 10050,
   /** Answer to a relay's challenge. https://github.com/nostr-protocol/nips/blob/master/42.md */
   relayAuth: 22242,
+  /** Signature of an HTTP request. https://github.com/nostr-protocol/nips/blob/master/98.md */
+  httpAuth: 27235,
   /** Request and answer frames inside a seal; this project's number, see docs of the DM protocol. */
   frame: 28421,
   /** Recommendation of a service. https://github.com/nostr-protocol/nips/blob/master/87.md */

@@ -6,10 +6,11 @@ import { HTTP } from './http.ts';
 import { JSON_BODIES } from './json.ts';
 import { IDS, LATER } from './later.ts';
 import { MONEY } from './money.ts';
+import { SIGNED } from './signed.ts';
 import { TOKENS_AT_MINTS } from './token-mints.ts';
 import { TOKENS } from './tokens.ts';
 
-const ROWS = [...HTTP, ...CREDENTIALS, ...TOKENS, ...TOKENS_AT_MINTS, ...JSON_BODIES, ...MONEY];
+const ROWS = [...HTTP, ...CREDENTIALS, ...TOKENS, ...TOKENS_AT_MINTS, ...JSON_BODIES, ...MONEY, ...SIGNED];
 
 /** Rows that no request can make: they are tests of their own, named by their id. */
 const apart = ['corpus-json.test.ts', 'corpus-config.test.ts'].flatMap((file) =>

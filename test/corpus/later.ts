@@ -12,7 +12,7 @@ export const LATER: Readonly<Record<string, string>> = {
   N1: 'No inbox is subscribed yet; the link itself is tested with hostile frames in test/relay/socket.test.ts.',
   N2: 'Nothing of our own is read back from relays yet, so another instance is not noticed.',
   N3: 'No inbox is subscribed yet; answers to AUTH and OK false are tested in test/relay/set.test.ts.',
-  ...each('P', 1, 11, 'There are no operator pages yet.'),
+  ...each('P', 7, 11, 'There are no operator pages yet.'),
   P13: 'There are no operator pages yet.',
 };
 

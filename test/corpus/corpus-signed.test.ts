@@ -1,0 +1,4 @@
+import { runRows } from './kit.ts';
+import { SIGNED } from './signed.ts';
+
+runRows(SIGNED);
