@@ -391,6 +391,35 @@ export const LIMITS = {
     /** Deflating less costs more than it saves. */
     plainBytesMax: 1_024,
   },
+  /** A buyer's side of requests in direct messages. */
+  ask: {
+    /** How long the relays may take to say that they listen for us, before anything is sent. */
+    readyMs: 8_000,
+    graceMs: 300,
+    /** The same request again, by other relays, when nothing was heard for so long. */
+    tryMs: 10_000,
+    triesMax: 3,
+    /** Relays that get a request at once: one may be dead. */
+    relaysAtOnce: 2,
+    /** The node is heard from every 15 s while it works. After this it is asked, after that given up. */
+    quietMs: 18_000,
+    idleMs: 30_000,
+    totalMs: 600_000,
+    /** Frames overtake each other on their way; what is still missing after this was lost. */
+    gapMs: 1_000,
+    /** Repairs of one answer without any progress; a node that never sends the rest is given up. */
+    repairsMax: 6,
+    /** A request lives so long on a relay; nodes take up to ten minutes. */
+    expireSeconds: 300,
+    /** Stored messages are dated back up to two days; another day for clocks that differ. */
+    sinceSeconds: 3 * 86_400,
+    /** Ids of messages seen on several relays. */
+    seenMax: 10_000,
+    /** Frames kept of a stream that nobody has read yet: no answer has more. */
+    aheadMax: 20_000,
+    requestsMax: 64,
+    pingMs: 8_000,
+  },
   announce: {
     eventBytesMax: 60_000,
     tagsMax: 90,

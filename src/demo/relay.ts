@@ -16,6 +16,8 @@ export interface TestRelay {
   events: () => RelayEvent[];
   /** Stores an event as it is, unchecked, as a lying relay would. */
   plant: (event: RelayEvent) => void;
+  /** Hands an event to whoever listens for it now, unchecked and unstored, as a lying relay would. */
+  inject: (event: RelayEvent) => void;
   /** WebSockets open now. */
   connections: () => number;
   /** TCP connections ever accepted. */
@@ -108,6 +110,7 @@ export async function createTestRelay(
     port,
     events: store.all,
     plant: store.plant,
+    inject: rules.broadcast,
     connections: () => sessions.size,
     accepted: () => fault.accepted,
     pause: () => {
