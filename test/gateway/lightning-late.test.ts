@@ -23,8 +23,8 @@ test.each([0, 1_000])('what was given back is not spent by it, with a fee of %i 
   const before = kit.available(account);
   let answer: unknown;
   void lateRefund(kit, account).then((value) => (answer = value));
-  await over(kit);
   await kit.until('answered', () => answer !== undefined);
+  await over(kit);
   expect(['payment_failed', 'refund_pending']).toContain(answer);
   kit.mint.landLate();
   await kit.settle();
@@ -73,6 +73,7 @@ test('after the mint only asked for patience a refusal is final at once', async 
   kit.mint.meltNext('failed');
   const { swaps } = kit.mint.stats;
   void outcome(kit.refund(account, 100));
+  await kit.until('begun', () => kit.operations().length === 1);
   await over(kit);
   expect(kit.mint.stats.swaps).toBe(swaps);
   expect(kit.available(account)).toBe(1_000_000);
