@@ -121,7 +121,7 @@ export function createGateway(parts: {
       log,
     }),
     accounts,
-    lightning: createLightning({ ledger, invoices, melts, payers }),
+    lightning: createLightning({ ledger, invoices, melts, payers, once }),
     childKeys: createChildKeys({ ledger, payers, once, keySecret, random, costEach: parts.childKeyCost }),
     lookUps: createLookUps({ ledger, payers, driver }),
     start: () => {

@@ -5,11 +5,11 @@ import { LIMITS } from '../base/limits.ts';
 import { type Logger, errorKind } from '../base/log.ts';
 import { ZERO, fromSat } from '../base/money.ts';
 import type { Clock } from '../base/time.ts';
-import type { Ledger } from '../ledger/ledger.ts';
-import { idempotencyOf, keyReused } from './idempotency.ts';
+import type { Idempotency } from '../ledger/idempotency.ts';
+import type { Ledger, Operation } from '../ledger/ledger.ts';
+import { type Once, type RequestKey, idempotencyOf } from './idempotency.ts';
 import type { InvoiceMade, InvoiceRequest, Invoices } from './invoice.ts';
 import type { Melts, Remitted } from './melt.ts';
-import { otherPayment } from './melt-end.ts';
 import type { Payers } from './payer.ts';
 
 /** Where earnings go by themselves. */
@@ -23,15 +23,16 @@ export interface Lightning extends Pick<Invoices, 'status' | 'recover'> {
   invoice: (request: Omit<InvoiceRequest, 'account'>) => Promise<InvoiceMade>;
   /**
    * Refund to a Lightning address: the given one, or the one that the account was created with. Undefined when there
-   * is none, or `null` says so: then the refund is a token. Throws what `Melts.pay` throws, refund_busy and nothing_to_refund.
+   * is none, or `null` says so, or this very request made a token before: then the refund is a token. Throws what
+   * `Melts.pay` and `Once.run` throw, refund_busy and nothing_to_refund.
    */
   refundTo: (
     account: AccountId,
     how: {
       address: string | null | undefined;
       amountSats: number | undefined;
-      idempotencyKey: string | undefined;
     },
+    given?: RequestKey,
   ) => Promise<Remitted | undefined>;
 }
 
@@ -43,15 +44,36 @@ export function createLightning(parts: {
   invoices: Invoices;
   melts: Melts;
   payers: Payers;
+  once: Once;
 }): Lightning {
-  const { ledger, invoices, melts, payers } = parts;
+  const { ledger, invoices, melts, payers, once } = parts;
   /** A child key has no money of its own: what it brings is its parent's. */
   const purseOf = (id: AccountId): AccountId => ledger.account(id)?.parent ?? id;
-  /** The key of a refund that was made as a token: repeated with an address it would pay a second time. */
-  function wasToken(id: AccountId, key: string): boolean {
-    const before = ledger.remembered(idempotencyOf(id, { key, request: '' }).id)?.operation;
-    const operation = before === undefined ? undefined : ledger.operation(before);
-    return operation?.kind === 'send' && operation.state !== 'failed';
+  /** What the same Idempotency-Key has led to, and did not give back. */
+  function before(id: AccountId, given: RequestKey | undefined): Operation | undefined {
+    const known = given && ledger.remembered(idempotencyOf(id, given).id)?.operation;
+    const operation = known && ledger.operation(known);
+    return operation?.state === 'failed' ? undefined : operation;
+  }
+
+  async function pay(
+    id: AccountId,
+    recipient: string,
+    amountSats: number | undefined,
+    idempotency: Idempotency | undefined,
+  ): Promise<Remitted> {
+    const account = ledger.account(id);
+    if (account === undefined || account.held > ZERO) throw refundBusy();
+    const isKnown = account.lastRefund !== undefined || idempotency !== undefined;
+    if (!isKnown && account.available === ZERO) throw nothingToRefund();
+    try {
+      const asked = amountSats ?? 'all';
+      return await melts.pay({ account: id, purpose: 'refund', recipient, asked, idempotency });
+    } catch (error) {
+      const isEmpty = ledger.account(id)?.available === ZERO;
+      if (error instanceof NodeError && error.code === 'refund_too_small' && isEmpty) throw nothingToRefund();
+      throw error;
+    }
   }
 
   return {
@@ -62,33 +84,16 @@ export function createLightning(parts: {
         ...request,
         ...(request.to && { account: purseOf(payers.known(request.to)) }),
       }),
-    refundTo: async (id, { address, amountSats, idempotencyKey }) => {
-      const account = ledger.account(id);
-      const stored = account?.refundAddress;
+    refundTo: async (id, { address, amountSats }, given) => {
+      const stored = ledger.account(id)?.refundAddress;
       const wanted = address === undefined && isAddress(stored) ? stored : address;
       const recipient = wanted?.trim().toLowerCase();
-      if (account === undefined || recipient === undefined) {
-        if (idempotencyKey !== undefined && ledger.meltOfKey(id, idempotencyKey)) throw otherPayment();
-        return undefined;
-      }
-      if (idempotencyKey !== undefined && wasToken(id, idempotencyKey)) throw keyReused();
-      if (account.held > ZERO) throw refundBusy();
-      const isKnown = account.lastRefund !== undefined || idempotencyKey !== undefined;
-      if (!isKnown && account.available === ZERO) throw nothingToRefund();
-      try {
-        return await melts.pay({
-          account: id,
-          purpose: 'refund',
-          recipient,
-          asked: amountSats ?? 'all',
-          ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-        });
-      } catch (error) {
-        const isEmpty = ledger.account(id)?.available === ZERO;
-        if (error instanceof NodeError && error.code === 'refund_too_small' && isEmpty)
-          throw nothingToRefund();
-        throw error;
-      }
+      const known = before(id, given);
+      // The other way of paying out: it answers for its key, and refuses it for another request.
+      if (known?.kind === 'send' || (recipient === undefined && known === undefined)) return undefined;
+      const act = (idempotency?: Idempotency) => pay(id, recipient ?? '', amountSats, idempotency);
+      const again = () => known && melts.again(known.id);
+      return once.run<Remitted>(id, given, act, again);
     },
   };
 }

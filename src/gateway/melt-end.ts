@@ -59,11 +59,6 @@ export const tooMuch = (available: Msat, needed: Msat): NodeError =>
     `Insufficient credits: ${needed} mSats are needed, Lightning and mint fees included; ${available} are available.`,
     { metadata: { available_msats: available, required_msats: needed } },
   );
-export const otherPayment = (): NodeError =>
-  new NodeError(
-    'idempotency_key_reused',
-    'This Idempotency-Key belongs to another payment. Repeat that request, or use a new key.',
-  );
 export const stillHeld = (): NodeError =>
   new NodeError('refund_busy', 'A request still holds money of this account.', { retryAfterMs: 1_000 });
 export const inProgress = (id: OperationId): NodeError =>

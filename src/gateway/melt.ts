@@ -14,17 +14,18 @@ import {
   unitToMsat,
 } from '../base/money.ts';
 import { type Clock, unixSeconds } from '../base/time.ts';
+import type { Idempotency } from '../ledger/idempotency.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { MeltOperation, MeltOpenOutcome } from '../ledger/lightning.ts';
 import type { Invoice, MeltQuote } from '../wallet/lightning.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import type { Driver } from './drive.ts';
+import { keyReused } from './idempotency.ts';
 import {
   MINT_TROUBLE,
   afterReserve,
   endOfMelt,
   inProgress,
-  otherPayment,
   stillHeld,
   tooMuch,
   tooSmall,
@@ -38,7 +39,7 @@ export interface MeltOrder {
   recipient: string;
   /** In sat; `all` is as much as the fees leave. */
   asked: number | 'all';
-  idempotencyKey?: string;
+  idempotency?: Idempotency | undefined;
 }
 
 /** Paid, or what a payment would be. */
@@ -61,6 +62,8 @@ export interface Melts {
   pay: (order: MeltOrder) => Promise<Remitted>;
   /** Asks for an invoice and a quote and moves nothing. */
   preview: (order: MeltOrder) => Promise<MeltPreview>;
+  /** How an earlier payment ended. Throws like `pay` while it did not end well. */
+  again: (id: OperationId) => Promise<Remitted>;
   resume: (operation: MeltOperation) => void;
 }
 
@@ -106,14 +109,10 @@ export function createMelts(parts: {
     return listed.filter((shelf) => rank(shelf) > 0).sort((a, b) => rank(b) - rank(a));
   }
 
-  /** A payment that this very call has made or is making; without an Idempotency-Key, for some minutes. */
+  /** Without an Idempotency-Key, which the ledger knows again: what this very call has begun in the last minutes. */
   function sameCall(order: MeltOrder): MeltOperation | undefined {
-    const { account, asked, recipient, idempotencyKey } = order;
-    if (idempotencyKey !== undefined) {
-      const known = ledger.meltOfKey(account, idempotencyKey);
-      if (known && (known.asked !== asked || known.recipient !== recipient)) throw otherPayment();
-      return known;
-    }
+    const { account, asked, recipient, idempotency } = order;
+    if (idempotency !== undefined) return undefined;
     const last = ledger.account(account)?.lastRefund;
     const operation = last === undefined ? undefined : ledger.operation(last);
     if (operation?.kind !== 'melt' || operation.state === 'failed') return undefined;
@@ -136,7 +135,7 @@ export function createMelts(parts: {
   }
 
   async function open(order: MeltOrder, { shelf, invoice, quote }: Try): Promise<MeltOpenOutcome> {
-    const { account, purpose, recipient, asked, idempotencyKey } = order;
+    const { account, purpose, recipient, asked, idempotency } = order;
     const { keyset, feePpk } = await wallet.activeKeyset(shelf.mint, shelf.unit);
     // In one turn with the intent: a call that ended while this one was asking around is found.
     const same = sameCall(order);
@@ -154,7 +153,7 @@ export function createMelts(parts: {
       asked,
       amount: quote.amount,
       feeReserve: quote.feeReserve,
-      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+      ...(idempotency && { idempotency }),
       feePpk,
       keyset,
     });
@@ -214,7 +213,7 @@ export function createMelts(parts: {
         case 'live': {
           const { operation } = opened;
           const isSame = operation.asked === order.asked && operation.recipient === order.recipient;
-          if (isSame && order.idempotencyKey === operation.idempotencyKey) return endOf(operation.id, true);
+          if (isSame && order.idempotency?.id === operation.idempotencyKey) return endOf(operation.id, true);
           throw inProgress(operation.id);
         }
         case 'taken':
@@ -223,7 +222,7 @@ export function createMelts(parts: {
             'The Lightning address gave an invoice that was used before.',
           );
         case 'foreign':
-          throw otherPayment();
+          throw keyReused();
         case 'insufficient':
           throw order.asked === 'all' ? tooSmall() : tooMuch(opened.available, opened.needed);
         case 'no-proofs':
@@ -250,6 +249,7 @@ export function createMelts(parts: {
       };
     },
 
+    again: (id) => endOf(id, true),
     resume: (operation) => driver.run(operation.id, () => step(operation.id, false)),
   };
 }

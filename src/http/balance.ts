@@ -71,8 +71,8 @@ export function createBalanceRoutes(parts: { accounts: Accounts; lightning: Ligh
       const bearer = requiredBearer(req);
       const amountSats = amountField(body);
       const given = requestKey(req, 'refund', body);
-      const how = { address: addressField(body), amountSats, idempotencyKey: given?.key };
-      const sent = await lightning.refundTo(await accounts.refundable(bearer), how);
+      const how = { address: addressField(body), amountSats };
+      const sent = await lightning.refundTo(await accounts.refundable(bearer), how, given);
       if (sent) {
         answer(req, res, remittedBody(sent), replayedHeader(sent.replayed));
         return;

@@ -1,7 +1,8 @@
 /** Lightning in the ledger: money that comes in by an invoice of a mint (`mint`) or pays an invoice (`melt`). */
-import type { AccountId, OperationId } from '../base/id.ts';
+import type { OperationId } from '../base/id.ts';
 import type { Msat, Unit } from '../base/money.ts';
 import type { OutputPlan, StoredProof } from '../base/proof.ts';
+import type { Idempotency } from './idempotency.ts';
 import type { Account, Durable, OperationBase } from './ledger.ts';
 
 /**
@@ -74,6 +75,7 @@ export interface MeltOperation extends OperationBase {
   /** Unix seconds when it ended well. */
   paidAt?: number;
   preimage?: string;
+  /** Hash of the client's Idempotency-Key, if any. */
   idempotencyKey?: string;
 }
 
@@ -114,8 +116,8 @@ export interface OpenMelt extends Pick<
   | 'asked'
   | 'amount'
   | 'feeReserve'
-  | 'idempotencyKey'
 > {
+  idempotency?: Idempotency;
   /** Input fee in parts per thousand units for a proof of the given keyset. */
   feePpk: (keyset: string) => number;
   /** Active keyset for the blank outputs. */
@@ -169,8 +171,6 @@ export interface LightningBooks {
   ) => { operation: MeltOperation } & Durable;
   /** One batch: new proofs into the pool, operation failed, all but the mint's input fee back to the payer. Idempotent. */
   completeReclaim: (id: OperationId, blindSignatures: string[], plan: OutputPlan) => Durable;
-  /** An earlier melt of this Idempotency-Key; undefined if there is none or it failed. */
-  meltOfKey: (account: AccountId, idempotencyKey: string) => MeltOperation | undefined;
   /** What the operator may take out: never what clients are owed. */
   earned: () => Msat;
 }

@@ -4,6 +4,8 @@ import type { AccountId, OperationId } from '../base/id.ts';
 import { type Msat, msat, unitToMsat } from '../base/money.ts';
 import type { StoredProof } from '../base/proof.ts';
 import { unixSeconds } from '../base/time.ts';
+import { type Idempotency, remembered, rememberedRows } from './idempotency.ts';
+import type { Operation } from './ledger.ts';
 import type {
   ChangeSignature,
   LightningBooks,
@@ -27,7 +29,7 @@ import {
 import { type Postings, minus, proofsAccount } from './postings.ts';
 import type { Store } from './store.ts';
 
-type Melt = Pick<LightningBooks, 'openMelt' | 'completeMelt' | 'meltOfKey' | 'earned'>;
+type Melt = Pick<LightningBooks, 'openMelt' | 'completeMelt' | 'earned'>;
 
 export function createMelt(store: Store): Melt {
   const meltOperation = (id: OperationId): MeltOperation => {
@@ -36,18 +38,11 @@ export function createMelt(store: Store): Melt {
     return operation;
   };
 
-  function ofKey(account: AccountId, idempotencyKey: string): MeltOperation | undefined {
-    const id = store.row(`i!${account}|${idempotencyKey}`) as OperationId | undefined;
-    const operation = id === undefined ? undefined : store.operation(id);
-    // One that failed gave everything back: the same key may try again.
-    return operation?.kind === 'melt' && operation.state !== 'failed' ? operation : undefined;
-  }
-
-  /** Refunds of ledgers from before keys were remembered apart from their operations. */
-  function isSend(account: AccountId, idempotencyKey: string): boolean {
-    const id = store.row(`i!${account}|${idempotencyKey}`) as OperationId | undefined;
-    const operation = id === undefined ? undefined : store.operation(id);
-    return operation?.kind === 'send' && operation.state !== 'failed';
+  /** One that failed gave everything back: the same key may try again. */
+  function ofKey(idempotency: Idempotency | undefined): Operation | undefined {
+    const id = idempotency && remembered(store, idempotency.id)?.operation;
+    const operation = id && store.operation(id);
+    return operation?.state === 'failed' ? undefined : operation;
   }
 
   /** A melt of the same payer that is not finished, blocked ones included: nobody knows yet what became of it. */
@@ -60,11 +55,11 @@ export function createMelt(store: Store): Melt {
   }
 
   function before(intent: OpenMelt): MeltOpenOutcome | undefined {
-    const { id, account, idempotencyKey, paymentHash } = intent;
+    const { id, idempotency, paymentHash } = intent;
     const durable = store.flushed();
-    const known = idempotencyKey === undefined ? undefined : ofKey(account, idempotencyKey);
-    if (known !== undefined) return { outcome: 'replayed', operation: known, durable };
-    if (idempotencyKey !== undefined && isSend(account, idempotencyKey)) return { outcome: 'foreign' };
+    const known = ofKey(idempotency);
+    if (known?.kind === 'melt') return { outcome: 'replayed', operation: known, durable };
+    if (known !== undefined) return { outcome: 'foreign' };
     if (store.operation(id) !== undefined)
       return { outcome: 'replayed', operation: meltOperation(id), durable };
     const running = live(intent);
@@ -81,7 +76,7 @@ export function createMelt(store: Store): Melt {
     purpose === 'withdraw' ? earned(store) : (store.account(account)?.available ?? msat(0));
 
   function begin(intent: OpenMelt, inputs: StoredProof[], fee: number): MeltOpenOutcome {
-    const { feePpk: _feePpk, keyset, ...fields } = intent;
+    const { feePpk: _feePpk, keyset, idempotency, ...fields } = intent;
     const value = faceOf(inputs);
     const debit = unitToMsat(intent.amount + intent.feeReserve + fee, intent.unit);
     const blanksWanted = bits(value - fee - intent.amount);
@@ -93,8 +88,9 @@ export function createMelt(store: Store): Melt {
       createdAt: unixSeconds(store.clock),
       debit,
       spend: { inputs, fee, blanks },
+      ...(idempotency !== undefined && { idempotencyKey: idempotency.id }),
     };
-    const { id, account, idempotencyKey, paymentHash } = intent;
+    const { id, paymentHash } = intent;
     const inflight = unitToMsat(value, intent.unit);
     const durable = store.commit({
       k: 'melt-open',
@@ -112,7 +108,7 @@ export function createMelt(store: Store): Melt {
         ...noProofRows(inputs),
         ...operationRows(store, operation),
         [`h!${paymentHash}`]: id,
-        ...(idempotencyKey !== undefined && { [`i!${account}|${idempotencyKey}`]: id }),
+        ...rememberedRows(store, idempotency, { operation: id }),
       },
     });
     return { outcome: 'opened', operation, durable };
@@ -123,7 +119,6 @@ export function createMelt(store: Store): Melt {
       store.guard();
       return earned(store);
     },
-    meltOfKey: ofKey,
     openMelt: (intent) => {
       store.guard();
       const known = before(intent);

@@ -42,7 +42,6 @@ export function createSend(store: Store): Send {
     if (operation === undefined) return undefined;
     // A payout that failed gave everything back: the same key may try again.
     if (known !== undefined && operation.state === 'failed') return undefined;
-    if (operation.kind === 'melt' && known !== undefined) return undefined;
     invariant(operation.kind === 'send' && operation.account === account, 'an operation id has one owner');
     return { outcome: 'replayed', operation, durable: store.flushed() };
   }

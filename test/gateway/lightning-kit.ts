@@ -10,6 +10,7 @@ import { type TestMint, type TestMintOptions, createTestMint } from '../../src/d
 import { createDeadTokens } from '../../src/gateway/dead-tokens.ts';
 import { createDeposits } from '../../src/gateway/deposit.ts';
 import { createDriver } from '../../src/gateway/drive.ts';
+import { createOnce } from '../../src/gateway/idempotency.ts';
 import { createInvoices } from '../../src/gateway/invoice.ts';
 import { createLightning } from '../../src/gateway/lightning.ts';
 import { createMelts } from '../../src/gateway/melt.ts';
@@ -91,7 +92,7 @@ export async function newLightningTill(options: TestMintOptions = {}) {
     const payers = createPayers({ ledger, wallet, deposits, keySecret, junk });
     const invoices = createInvoices({ ledger, wallet, sealer, driver, keySecret, ...parts });
     const melts = createMelts({ ledger, wallet, driver, ...parts });
-    const lightning = createLightning({ ledger, invoices, melts, payers });
+    const lightning = createLightning({ ledger, invoices, melts, payers, once: createOnce({ ledger }) });
     return {
       ledger,
       wallet,
@@ -152,8 +153,12 @@ export async function newLightningTill(options: TestMintOptions = {}) {
       till.ledger.settle(`work for ${sats}`, msat(sats * 1000));
     },
     invoice: (amountSats: number) => till.lightning.invoice({ amountSats, terms: {} }),
-    refund: (account: AccountId, amountSats?: number, idempotencyKey?: string) =>
-      till.lightning.refundTo(account, { address: address.address, amountSats, idempotencyKey }),
+    refund: (account: AccountId, amountSats?: number, key?: string) =>
+      till.lightning.refundTo(
+        account,
+        { address: address.address, amountSats },
+        key === undefined ? undefined : { key, request: `${amountSats ?? 'all'}` },
+      ),
     operation: (id: OperationId) => till.ledger.operation(id),
   };
   return kit;

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { MintFault } from '../../src/demo/mint.ts';
 import { LIMITS } from '../../src/base/limits.ts';
+import { msat } from '../../src/base/money.ts';
 import { payOutEarnings } from '../../src/gateway/lightning.ts';
 import { recordingLogger } from '../wallet/harness.ts';
 import { outcome } from './kit.ts';
@@ -208,4 +209,24 @@ test('earnings above the threshold are paid out by themselves, and below it stay
   expectAllBooked(kit);
   stop.abort();
   await watching;
+});
+
+test('a payment with an Idempotency-Key is told again after a restart and while a request holds money', async () => {
+  const kit = await newLightningTill();
+  const account = await kit.account(1_000);
+  const first = await kit.refund(account, 100, 'k');
+  await kit.restart();
+  kit.till.ledger.hold({ id: 'long', account, amount: msat(300_000) });
+  expect(await kit.refund(account, 100, 'k')).toMatchObject({ operation: first?.operation, replayed: true });
+  expect(await outcome(kit.refund(account, 101, 'k'))).toBe('idempotency_key_reused');
+  expect(await outcome(kit.refund(account, 100, 'another'))).toBe('refund_busy');
+  kit.till.ledger.release('long');
+  expect(paidMelts(kit)).toBe(1);
+
+  kit.mint.meltNext('failed');
+  expect(await outcome(kit.refund(account, 50, 'unlucky'))).toBe('payment_failed');
+  const again = await kit.refund(account, 50, 'unlucky');
+  expect(again).toMatchObject({ replayed: false, operation: { state: 'done' } });
+  expect(kit.available(account)).toBe(850_000);
+  expectAllBooked(kit);
 });
