@@ -378,6 +378,38 @@ export const LIMITS = {
     conversationsMax: 2_000,
     wrapKeysMax: 256,
   },
+  /** Wraps that arrive. */
+  inbox: {
+    /** NIP-59 dates stored wraps back up to two days; a day of margin for relays that were away. */
+    storedSecondsMax: 3 * 86_400,
+    /** Relays pass ephemeral wraps on at once, some repeat them for five minutes. */
+    liveSecondsMax: 600,
+    /** Clocks of others; a wrap that comes from the future stays replayable for longer. */
+    futureSecondsMax: 300,
+    /** Wraps from one relay: what a busy relay brings, and what piles up while the node is away. */
+    relayPerSecond: 200,
+    relayBurst: 2_000,
+    /** Letters of one key; a person writes a few a minute, a program a few a second, and repeats them. */
+    senderPerSecond: 20,
+    senderBurst: 300,
+    /** Keys and relays whose budget is remembered; the quiet ones have a full one anyway. */
+    namesMax: 10_000,
+    /** Milliseconds of opening per second: more would be felt by HTTP, which has the rest. */
+    workMsPerSecond: 250,
+    workBurstMs: 250,
+    pauseMsMax: 50,
+    /** Wraps waiting to be opened; at the pace above a minute of them or less. */
+    queueMax: 2_000,
+    /** Ids of wraps in memory, about 10 MB. */
+    seenMax: 50_000,
+    /** Ids on disk: slots of ten minutes in a ring of three and a half days, each with so many. */
+    slotSeconds: 600,
+    slots: 504,
+    slotIdsMax: 2_000,
+    flushMs: 300_000,
+    /** Relays that one letter is answered on. */
+    relaysMax: 2,
+  },
   /** Requests in direct messages. */
   dmi: {
     /** Twice encrypted and in base64 it makes an event of 60,000 bytes, which is what relays take. */

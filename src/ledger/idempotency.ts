@@ -4,6 +4,7 @@ import { LIMITS } from '../base/limits.ts';
 import type { Msat } from '../base/money.ts';
 import { unixSeconds } from '../base/time.ts';
 import type { RowChanges } from './journal.ts';
+import { overdue } from './kept.ts';
 import type { Store } from './store.ts';
 
 /** A client's word that two requests are one; it is written in the batch of whatever the first one did. */
@@ -28,7 +29,7 @@ export interface Remembered {
 
 export interface Idempotent {
   remembered: (id: string) => Remembered | undefined;
-  /** Forgets what is older than a client may ask for; a bounded number per call. Returns how many. */
+  /** Forgets what is older than a client may ask for, and kept values whose time is over; a bounded number per call. */
   forgetOld: () => Promise<number>;
 }
 
@@ -60,14 +61,14 @@ export function createIdempotent(store: Store): Idempotent {
       const keys = await store.keys({ gte: 't!', lt: timeKey(before) }, LIMITS.idempotency.forgetPerSweep);
       // Rows that were removed since the last checkpoint are still in the database.
       const old = keys.filter((key) => store.row(key) !== undefined);
-      if (old.length === 0) return 0;
-      const r: RowChanges = {};
+      const r: RowChanges = await overdue(store, LIMITS.idempotency.forgetPerSweep);
       for (const key of old) {
         r[key] = null;
         const id = key.slice(key.indexOf('|') + 1);
         // Used anew since then: the younger row of the index answers for it.
         if ((remembered(store, id)?.at ?? 0) < before) r[`q!${id}`] = null;
       }
+      if (Object.keys(r).length === 0) return 0;
       await store.commit({ k: 'value', i: 'idempotency', p: {}, r });
       return old.length;
     },

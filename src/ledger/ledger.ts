@@ -14,6 +14,7 @@ import type { ChildVerbs } from './children.ts';
 import type { Expiry } from './expiry.ts';
 import type { History } from './history.ts';
 import type { Idempotency, Idempotent } from './idempotency.ts';
+import type { Kept } from './kept.ts';
 
 /** Resolves when the movement is fsynced; rejects with NodeError('storage_unavailable') if it never will be. */
 export interface Durable {
@@ -218,7 +219,7 @@ export type AccountTerms = Partial<
   Pick<Account, 'refundAddress' | 'validityDate' | 'balanceLimit' | 'balanceLimitReset'>
 >;
 
-export interface Ledger extends LightningBooks, Idempotent, Expiry, ChildVerbs, History {
+export interface Ledger extends LightningBooks, Idempotent, Kept, Expiry, ChildVerbs, History {
   account: (id: AccountId) => Account | undefined;
   /** What the account may still spend under its limit now; undefined where it has none. */
   limitLeft: (id: AccountId) => Msat | undefined;

@@ -9,6 +9,7 @@ import { createExpiry } from './expiry.ts';
 import { createHolds } from './holds.ts';
 import { createHistory } from './history.ts';
 import { createIdempotent } from './idempotency.ts';
+import { createKept } from './kept.ts';
 import type { Ledger } from './ledger.ts';
 import { type Lock, takeLock } from './lock.ts';
 import { createMelt } from './melt.ts';
@@ -86,6 +87,7 @@ function createVerbs(store: Store, open: OpenAsides): Verbs & { releaseAll: () =
     ...createMelt(store),
     ...createReclaim(store),
     ...createIdempotent(store),
+    ...createKept(store),
     ...createExpiry(store),
     ...createHolds(store, children, asides),
     totals: () => {
