@@ -2,9 +2,11 @@
 import type { Command } from 'commander';
 import { type CommandContext, wholeNumber } from './cli-context.ts';
 import { addDiscoverCommand } from './cli-discover.ts';
+import { addProxyCommand } from './cli-proxy.ts';
 
 export function addBuyerCommands(program: Command, context: CommandContext): void {
   addDiscoverCommand(program, context);
+  addProxyCommand(program, context);
 
   program
     .command('demo')

@@ -451,6 +451,8 @@ export const LIMITS = {
     aheadMax: 20_000,
     requestsMax: 64,
     pingMs: 8_000,
+    /** A local client of the proxy must send its request within this time. */
+    bodyMs: 60_000,
   },
   announce: {
     eventBytesMax: 60_000,

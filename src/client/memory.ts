@@ -54,13 +54,20 @@ export type Record = z.infer<typeof recordSchema>;
 /** Events are shape-checked only: whoever reads them verifies them. */
 export type Remembered = Omit<z.infer<typeof fileSchema>, 'v'>;
 
+interface Noted {
+  pubkey: string;
+  ok: boolean;
+  latencyMs?: number;
+  at: number;
+}
+
 export interface Memory {
   /** Empty if there is no file, or one that is damaged, too large or of another version. Never rejects. */
   read: () => Promise<Remembered>;
   /** Reads, changes and writes; within this process one at a time. Never rejects: a buyer can do without. */
   update: (change: (remembered: Remembered) => Remembered) => Promise<void>;
   /** Notes how one request to a provider went. */
-  note: (request: { pubkey: string; ok: boolean; latencyMs?: number; at: number }) => Promise<void>;
+  note: (request: Noted) => Promise<void>;
 }
 
 const NOTHING: Remembered = { events: [], trust: [], proofs: [], history: [] };
@@ -106,23 +113,38 @@ export function createMemory(options: { dir: string; log: Logger }): Memory {
     return turn;
   };
 
+  /** Requests that came while the file was being written are noted together. */
+  const noted: Noted[] = [];
+  let noting: Promise<void> | undefined;
+
   return {
     read,
     update,
-    note: ({ pubkey: who, ok, latencyMs, at }) =>
-      update((remembered) => {
-        const known = remembered.history.find((one) => one.pubkey === who);
-        const entry: Record = {
-          pubkey: who,
-          ok: (known?.ok ?? 0) + (ok ? 1 : 0),
-          failed: (known?.failed ?? 0) + (ok ? 0 : 1),
-          at,
-          ...average(known?.latencyMs, latencyMs),
-        };
-        const others = remembered.history.filter((one) => one.pubkey !== who);
-        return { ...remembered, history: [entry, ...others] };
-      }),
+    note: (request) => {
+      noted.push(request);
+      noting ??= turn.then(async () => {
+        noting = undefined;
+        const all = noted.splice(0);
+        await update((remembered) => ({
+          ...remembered,
+          history: all.reduce<Record[]>(withRequest, remembered.history),
+        }));
+      });
+      return noting;
+    },
   };
+}
+
+function withRequest(history: readonly Record[], { pubkey: who, ok, latencyMs, at }: Noted): Record[] {
+  const known = history.find((one) => one.pubkey === who);
+  const entry: Record = {
+    pubkey: who,
+    ok: (known?.ok ?? 0) + (ok ? 1 : 0),
+    failed: (known?.failed ?? 0) + (ok ? 0 : 1),
+    at,
+    ...average(known?.latencyMs, latencyMs),
+  };
+  return [entry, ...history.filter((one) => one.pubkey !== who)];
 }
 
 /** Recent requests count more: a provider that became slow is noticed within a handful of them. */

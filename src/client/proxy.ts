@@ -1,0 +1,146 @@
+/**
+ * createProxy: an OpenAI-compatible server on this machine that asks a node over encrypted direct messages, so that an
+ * unmodified SDK works with a node that has no public address.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { NodeError } from '../base/error.ts';
+import { LIMITS } from '../base/limits.ts';
+import { errorKind, type Logger } from '../base/log.ts';
+import type { Msat } from '../base/money.ts';
+import type { Clock } from '../base/time.ts';
+import { DmFailure, type DmClient, type DmRequest } from './dm.ts';
+import { createGuard } from './proxy-guard.ts';
+import { relayAnswer, sendError } from './proxy-reply.ts';
+
+export interface ProxyOptions {
+  client: Pick<DmClient, 'ask' | 'peer' | 'pubkey'>;
+  /** Listens only here. On other than loopback addresses the account of the client's own key is not offered. */
+  host: string;
+  /** Each answer may cost at most this. */
+  maxMsat?: Msat;
+  /** Told of every answer of the node, for the buyer's own history. */
+  onOutcome?: (outcome: { ok: boolean; latencyMs: number }) => void;
+  clock: Clock;
+  log: Logger;
+}
+
+/** Not yet listening. */
+export function createProxy(options: ProxyOptions): Server {
+  const { client, log } = options;
+  const guard = createGuard(options.host);
+  const server = createServer(
+    {
+      maxHeaderSize: LIMITS.http.headerBytesMax,
+      headersTimeout: LIMITS.http.headersTimeoutMs,
+      requestTimeout: LIMITS.ask.bodyMs,
+    },
+    (request, response) => {
+      serve(request, response).catch((error: unknown) => {
+        const known = error instanceof NodeError;
+        if (!known) log.warn('client.proxy.failed', { error: errorKind(error) });
+        sendError(response, known ? error : new NodeError('internal_error', 'The proxy failed.'));
+      });
+    },
+  );
+
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    guard.check(request);
+    const path = request.url ?? '/';
+    if (path === '/') {
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify({ proxy: 'dmi/1', node: client.peer, account: client.pubkey }));
+      return;
+    }
+    const gone = new AbortController();
+    response.once('close', () => {
+      if (!response.writableFinished) gone.abort();
+    });
+    const body = await readBody(request);
+    const stream = wantsStream(body);
+    const asked: DmRequest = {
+      method: methodOf(request),
+      path,
+      headers: passed(request),
+      ...(body.length === 0 ? {} : { body }),
+      ...guard.credential(request),
+      ...(options.maxMsat === undefined ? {} : { maxMsat: options.maxMsat }),
+      stream,
+      signal: gone.signal,
+    };
+    const started = options.clock.monotonic();
+    const note = (ok: boolean): void =>
+      options.onOutcome?.({ ok, latencyMs: options.clock.monotonic() - started });
+    try {
+      const call = await client.ask(asked);
+      const status = await relayAnswer(call, response, { path, stream, clock: options.clock });
+      if (status !== 499) note(status < 500);
+    } catch (error) {
+      if (!(error instanceof DmFailure) && !(error instanceof RangeError)) throw error;
+      if (error instanceof DmFailure && error.kind !== 'cancelled') note(false);
+      sendError(response, asNodeError(error));
+    }
+  }
+
+  return server;
+}
+
+/** What the SDK is told. After an open outcome it must not try again by itself: the node may have charged. */
+function asNodeError(error: DmFailure | RangeError): NodeError {
+  if (error instanceof RangeError) return new NodeError('payload_too_large', `Not sent: ${error.message}.`);
+  const open = error.ambiguous ? ' The node may have worked and charged: look at the balance.' : '';
+  const code =
+    error.kind === 'no_relay' || error.kind === 'unreachable'
+      ? 'upstream_unavailable'
+      : error.kind === 'timeout'
+        ? 'upstream_timeout'
+        : 'upstream_error';
+  return new NodeError(code, error.message + open, { metadata: { ambiguous: error.ambiguous } });
+}
+
+function methodOf({ method }: IncomingMessage): DmRequest['method'] {
+  if (method === 'GET' || method === 'POST' || method === 'DELETE') return method;
+  throw new NodeError('method_not_allowed', 'GET, POST and DELETE are passed on.');
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > LIMITS.dmi.bodyBytesMax) {
+      throw new NodeError('payload_too_large', 'Direct messages carry up to 8 MiB.');
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** Only a hint how to deliver; the node reads the body itself. */
+function wantsStream(body: Buffer): boolean {
+  if (!body.includes('"stream"')) return false;
+  try {
+    return (JSON.parse(body.toString('utf8')) as { stream?: unknown }).stream === true;
+  } catch {
+    // The node says what is wrong with it.
+    return false;
+  }
+}
+
+const PASSED = [
+  'accept',
+  'anthropic-beta',
+  'anthropic-version',
+  'content-type',
+  'idempotency-key',
+  'key-expiry-time',
+  'refund-lnurl',
+  'x-cashu-change',
+];
+
+const passed = (request: IncomingMessage): Record<string, string> =>
+  Object.fromEntries(
+    PASSED.flatMap((name) => {
+      const value = request.headers[name];
+      return typeof value === 'string' && value.length <= 1_024 ? [[name, value]] : [];
+    }),
+  );
