@@ -17,8 +17,8 @@ interface Row {
 }
 
 const rowKey = (key: string): string => `w!${key}`;
-/** By these the oldest are found. */
-const timeKey = (seconds: number, key = ''): string => `u!${String(seconds).padStart(12, '0')}|${key}`;
+/** By these the oldest are found. Not `u!`, which lists unfinished operations. */
+const timeKey = (seconds: number, key = ''): string => `z!${String(seconds).padStart(12, '0')}|${key}`;
 
 export function createKept(store: Store): Kept {
   return {
@@ -40,7 +40,7 @@ export function createKept(store: Store): Kept {
 /** Rows to drop of what is over; at most `limit` values. */
 export async function overdue(store: Store, limit: number): Promise<RowChanges> {
   const now = unixSeconds(store.clock);
-  const keys = await store.keys({ gte: 'u!', lt: timeKey(now) }, limit);
+  const keys = await store.keys({ gte: 'z!', lt: timeKey(now) }, limit);
   const r: RowChanges = {};
   for (const key of keys) {
     if (store.row(key) === undefined) continue;

@@ -31,3 +31,15 @@ test('a kept value outlives the process, is told until its time is over, and is 
   await ledger.close();
   expect((await place.audit()).totals.drift).toBe(0);
 });
+
+test('a kept value is not taken for an operation that is not finished', async () => {
+  const place = await newPlace();
+  let ledger = await place.open();
+  const until = Math.floor(place.clock.now() / 1000) + 100;
+  await ledger.keepValue('short', 'a', until).durable;
+  expect([ledger.unfinished(), ledger.health().executing]).toEqual([[], 0]);
+  await ledger.close();
+  ledger = await place.open();
+  expect([ledger.unfinished(), ledger.health().executing]).toEqual([[], 0]);
+  await ledger.close();
+});
