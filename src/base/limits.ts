@@ -251,7 +251,7 @@ export const LIMITS = {
     /** Pause after the last movement before changed rows are written, so that a later start is short. */
     checkpointIdleMs: 5_000,
     /** Ids of closed holds remembered, so that a late request with the same id does not hold again. */
-    closedHoldsMax: 100_000,
+    closedHoldsMax: 16_384,
     /** One-shot payments whose split is kept together for their change; the oldest is shared out first. */
     ownersAsideMax: 4_096,
     /** Mints refuse requests with more inputs than about this. */

@@ -96,6 +96,9 @@ function bornWith(app: Express): Pick<http.ServerOptions, 'IncomingMessage' | 'S
     outgoing.call(this, req, options);
   }
   Response.prototype = app.response;
+  // V8 makes room for the fields of an object by looking up this chain; without it each one is built up in steps.
+  Object.setPrototypeOf(Request, http.IncomingMessage);
+  Object.setPrototypeOf(Response, http.ServerResponse);
   return {
     IncomingMessage: Request as unknown as typeof http.IncomingMessage,
     ServerResponse: Response as unknown as typeof http.ServerResponse,
