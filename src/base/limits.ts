@@ -229,13 +229,12 @@ export const LIMITS = {
   },
   ledger: {
     /**
-     * After a group of this many entries the next one is gathered while each moment brings more, for so many moments
-     * and up to so many entries: a flush costs about as much as a request, however much it carries.
+     * A group is closed after so many turns of the event loop in a row that brought nothing to write, or at so many
+     * entries, or after so many turns in all: a flush costs about as much as a request, however much it carries.
      */
-    gatherAbove: 8,
-    gatherMs: 1,
-    gatherMoments: 4,
+    gatherQuiet: 2,
     gatherEntries: 64,
+    gatherTurns: 200,
     /** Entries written into one journal value; larger groups only add latency. */
     groupEntriesMax: 2_048,
     /** Sealed tokens are large; a bigger group would only keep the others waiting. */

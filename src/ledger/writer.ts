@@ -105,23 +105,23 @@ export function createWriter(options: {
       inFlight = undefined;
       queued -= group?.lines.length ?? 0;
       group?.resolve();
-      await gather(group?.lines.length ?? 0);
+      await gather();
     }
   }
 
   /**
-   * Whoever waited for the group before gets to queue its next entry before the next group is closed. Under load it is
-   * gathered for longer, as long as more keep coming: a flush costs the same however much it carries.
+   * Whoever waited for the group before gets to queue its next entry before the next group is closed. Gathering goes on
+   * while the event loop has work, which brings more: a flush costs the same however much it carries. An idle loop
+   * means that nobody else is coming.
    */
-  async function gather(before: number): Promise<void> {
-    const { gatherAbove, gatherEntries, gatherMoments } = LIMITS.ledger;
-    await nextTurn();
-    if (before < gatherAbove) return;
-    for (let moments = 0, seen = -1; moments < gatherMoments; moments++) {
+  async function gather(): Promise<void> {
+    const { gatherQuiet, gatherEntries, gatherTurns } = LIMITS.ledger;
+    for (let turn = 0, quiet = 0, seen = -1; turn < gatherTurns && quiet < gatherQuiet; turn++) {
+      await nextTurn();
       const size = waiting.at(-1)?.lines.length ?? 0;
-      if (size === seen || size >= gatherEntries || waiting.length > 1) return;
+      if (size >= gatherEntries || waiting.length > 1) return;
+      quiet = size === seen ? quiet + 1 : 0;
       seen = size;
-      await moment();
     }
   }
 
@@ -184,5 +184,4 @@ function newPending(first: number): Pending {
   return { first, lines: [], chars: 0, written, resolve, reject };
 }
 
-const moment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, LIMITS.ledger.gatherMs));
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
