@@ -453,6 +453,54 @@ export const LIMITS = {
     /** A local client of the proxy must send its request within this time. */
     bodyMs: 60_000,
   },
+  /** Conversations with people who write from any app. */
+  chat: {
+    /** Messages of one key; people write a few a minute. */
+    perSecond: 0.5,
+    burst: 30,
+    /** Answers to a key that has never paid: enough to look around and to ask for an invoice. */
+    strangerPerSecond: 10 / 3_600,
+    strangerBurst: 10,
+    /** The same for all of them together, because keys cost nothing. */
+    strangersPerSecond: 1,
+    strangersBurst: 60,
+    /** Messages of one key that wait for the answer to the one before. */
+    waitingMax: 8,
+    /** Whoever reads an answer to a prompt after an hour has gone on; commands are taken as long as relays keep them. */
+    promptSecondsMax: 3_600,
+    commandSecondsMax: 3 * 86_400,
+    futureSecondsMax: 900,
+    /** Ids of rumors in memory, about 2 MB; a copy that comes later still moves no money twice. */
+    seenMax: 20_000,
+    tokensMax: 5,
+    /** What the model is shown of a conversation, and for how long; 32 MB in all at most. */
+    turnsMax: 20,
+    contextCharsMax: 32 * KiB,
+    contextMs: 3_600_000,
+    conversationsMax: 1_000,
+    systemCharsMax: 4_000,
+    modelMs: 7 * 86_400_000,
+    modelsChosenMax: 5_000,
+    /** About fifteen pages; the most that a message can cost follows from it. */
+    maxTokens: 4_096,
+    answerCharsMax: 256 * KiB,
+    /** Apps and relays take messages of this size; a token of 128 proofs fits into one wrap, uncut. */
+    replyBytesMax: 20_000,
+    tokenBytesMax: 27_000,
+    modelsListed: 30,
+    /** Refunds not delivered and invoices not paid, in one value of a few hundred kB; then nobody looks any more. */
+    refundsMax: 300,
+    topUpsMax: 200,
+    pendingPerSender: 5,
+    pendingSeconds: 7 * 86_400,
+    lookMs: 3_000,
+    refundRetryMs: 30_000,
+    /** Pauses before an answer that no relay took is sent once more. */
+    tellAgainMs: [2_000, 10_000, 30_000],
+    /** Whose relays for messages are remembered, and for how long. */
+    inboxesMax: 1_000,
+    inboxMs: 3_600_000,
+  },
   announce: {
     eventBytesMax: 60_000,
     tagsMax: 90,

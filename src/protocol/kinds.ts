@@ -4,6 +4,8 @@ export const KIND = {
   profile: 0,
   /** Request to delete. https://github.com/nostr-protocol/nips/blob/master/09.md */
   deletion: 5,
+  /** Message of a chat. https://github.com/nostr-protocol/nips/blob/master/17.md */
+  chatMessage: 14,
   /** Seal around a rumor. https://github.com/nostr-protocol/nips/blob/master/59.md */
   seal: 13,
   /** Gift wrap that relays store. https://github.com/nostr-protocol/nips/blob/master/59.md */
