@@ -9,6 +9,7 @@ import { addConfigCommands } from './cli-config.ts';
 import { addInitCommand } from './cli-init.ts';
 import { addNodeCommands } from './cli-node.ts';
 import { addPayoutCommand } from './cli-payout.ts';
+import { addWalletCommands } from './cli-wallet.ts';
 import type { CliIo, CommandContext } from './cli-context.ts';
 import { createOutput } from './cli-output.ts';
 import { loadConfig } from './config.ts';
@@ -55,6 +56,7 @@ function createProgram(context: CommandContext): Command {
   addInitCommand(program, context);
   addNodeCommands(program, context);
   addPayoutCommand(program, context);
+  addWalletCommands(program, context);
   addAnnounceCommands(program, context);
   addConfigCommands(program, context);
   addBackupCommands(program, context);

@@ -3,9 +3,10 @@ import { type Logger, errorKind } from './base/log.ts';
 import { type Clock, systemClock } from './base/time.ts';
 import type { Config } from './config.ts';
 import type { Totals } from './ledger/ledger.ts';
-import { auditLedger, openLedger } from './ledger/level.ts';
-import { ledgerDir, mirrorDir, readNodeSecrets } from './node-data.ts';
-import { createWallet } from './wallet/cashu.ts';
+import { auditLedger } from './ledger/level.ts';
+import { ledgerDir } from './node-data.ts';
+import { withTill } from './node-wallet.ts';
+import type { Wallet } from './wallet/wallet.ts';
 
 export interface AuditReport extends Omit<Totals, 'drift'> {
   /** assets - liabilities - equity; anything but 0 is a bug. */
@@ -17,6 +18,8 @@ export interface AuditReport extends Omit<Totals, 'drift'> {
   unfinished_operations: number;
   blocked_operations: number;
   proofs: { mint: string; unit: string; count: number; msat: number }[];
+  /** What accounts are owed, by the mint and unit that they refund from. */
+  owed: { mint: string; unit: string; accounts: number; msat: number }[];
   /** NUT-07 states of our proofs at each mint; absent with `--offline`. */
   mints?: MintAudit[];
 }
@@ -49,36 +52,25 @@ export async function auditNode(
     unfinished_operations: audit.unfinished,
     blocked_operations: audit.blocked,
     proofs: audit.proofs,
+    owed: audit.owed,
   };
   return offline ? report : { ...report, mints: await askMints(config, { log, clock }) };
 }
 
 async function askMints(config: Config, parts: { log: Logger; clock: Clock }): Promise<MintAudit[]> {
-  const { log, clock } = parts;
-  const { seed } = await readNodeSecrets(config);
-  const ledger = await openLedger({ dir: ledgerDir(config), mirror: mirrorDir(config), clock, log });
-  const wallet = createWallet({
-    mints: config.mints.map(({ url, unit, allow_private }) => ({ url, unit, allowPrivate: allow_private })),
-    seed,
-    clock,
-    log,
-  });
-  try {
+  return withTill(config, parts, async ({ ledger, wallet }) => {
     const held = ledger.proofs();
     const audits: MintAudit[] = [];
     for (const { url, unit } of config.mints) {
       const proofs = held.filter((row) => row.mint === url && row.unit === unit).map((row) => row.proof);
-      audits.push(await askMint(wallet, url, unit, proofs, log));
+      audits.push(await askMint(wallet, url, unit, proofs, parts.log));
     }
     return audits;
-  } finally {
-    await wallet.close();
-    await ledger.close();
-  }
+  });
 }
 
 async function askMint(
-  wallet: ReturnType<typeof createWallet>,
+  wallet: Wallet,
   mint: string,
   unit: 'sat' | 'msat',
   proofs: Parameters<typeof wallet.checkStates>[2],

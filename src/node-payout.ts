@@ -3,13 +3,10 @@ import { EXIT, ExitError, NodeError } from './base/error.ts';
 import type { Logger } from './base/log.ts';
 import { type Clock, systemClock } from './base/time.ts';
 import type { Config } from './config.ts';
-import { createDriver } from './gateway/drive.ts';
 import { OPERATOR_ACCOUNT } from './gateway/lightning.ts';
-import { type MeltOrder, type Melts, createMelts } from './gateway/melt.ts';
+import type { MeltOrder, Melts } from './gateway/melt.ts';
 import type { Ledger } from './ledger/ledger.ts';
-import { openLedger } from './ledger/level.ts';
-import { checkSeed, ledgerDir, mirrorDir, readNodeSecrets } from './node-data.ts';
-import { createWallet } from './wallet/cashu.ts';
+import { withTill } from './node-wallet.ts';
 
 export interface PayoutOptions {
   /** Replaces the configured address. */
@@ -38,30 +35,7 @@ export async function payOut(config: Config, options: PayoutOptions): Promise<Pa
   const recipient = options.to ?? config.payout?.lightning_address;
   if (recipient === undefined)
     throw new ExitError(EXIT.usage, 'no Lightning address: set payout.lightning_address or use --to');
-  const ledger = await openLedger({ dir: ledgerDir(config), mirror: mirrorDir(config), clock, log });
-  const closers: (() => Promise<void>)[] = [() => ledger.close()];
-  try {
-    const secrets = await readNodeSecrets(config);
-    await checkSeed(ledger, secrets);
-    const wallet = createWallet({
-      mints: config.mints.map(({ url, unit, allow_private }) => ({ url, unit, allowPrivate: allow_private })),
-      seed: secrets.seed,
-      memory: {
-        get: (key) => ledger.getValue(key),
-        put: (key, value) => ledger.putValue(key, value).durable,
-      },
-      allowPrivateAddresses: config.lightning.allow_private,
-      clock,
-      log,
-    });
-    closers.unshift(() => wallet.close());
-    const driver = createDriver({ clock, log });
-    closers.unshift(() => driver.close());
-    const melts = createMelts({ ledger, wallet, driver, clock, log });
-    return await run(ledger, melts, recipient, options);
-  } finally {
-    for (const close of closers) await close();
-  }
+  return withTill(config, { log, clock }, ({ ledger, melts }) => run(ledger, melts, recipient, options));
 }
 
 async function run(

@@ -14,12 +14,12 @@ import { openLedger } from './ledger/level.ts';
 import { type NodeSecrets, checkSeed, ledgerDir, mirrorDir, readNodeSecrets } from './node-data.ts';
 import { describeNode, isAnnounced, nodeInfo, nostrNames } from './node-facts.ts';
 import { type Shop, createShop } from './node-shop.ts';
+import { walletOf } from './node-wallet.ts';
 import { type Announcer, createAnnouncer } from './nostr/announcer.ts';
 import { verifyEvent } from './relay/event.ts';
 import { createRelaySet } from './relay/set.ts';
 import type { RelaySet } from './relay/relay.ts';
 import { RELEASED_AT } from './version.ts';
-import { createWallet } from './wallet/cashu.ts';
 import type { Wallet } from './wallet/wallet.ts';
 
 export { initNode } from './node-data.ts';
@@ -228,25 +228,6 @@ async function quiet(gateway: Gateway, clock: Clock, signal: AbortSignal): Promi
     await clock.sleep(250, signal);
     still = gateway.active() === 0 ? still + 1 : 0;
   }
-}
-
-function walletOf(
-  config: Config,
-  { seed }: NodeSecrets,
-  ledger: Ledger,
-  { clock, log }: { clock: Clock; log: Logger },
-): Wallet {
-  return createWallet({
-    mints: config.mints.map(({ url, unit, allow_private }) => ({ url, unit, allowPrivate: allow_private })),
-    seed,
-    memory: {
-      get: (key) => ledger.getValue(key),
-      put: (key, value) => ledger.putValue(key, value).durable,
-    },
-    allowPrivateAddresses: config.lightning.allow_private,
-    clock,
-    log,
-  });
 }
 
 async function listen(server: Server, config: Config): Promise<string> {

@@ -3,16 +3,7 @@ import { NodeError } from '../base/error.ts';
 import { type AccountId, type OperationId, newOperationId } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import { type Logger, errorKind } from '../base/log.ts';
-import {
-  type Msat,
-  type Unit,
-  ZERO,
-  fromSat,
-  msatPerUnit,
-  satFloor,
-  sub,
-  unitToMsat,
-} from '../base/money.ts';
+import { type Msat, ZERO, fromSat, msatPerUnit, satFloor, sub, unitToMsat } from '../base/money.ts';
 import { type Clock, unixSeconds } from '../base/time.ts';
 import type { Idempotency } from '../ledger/idempotency.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -31,6 +22,7 @@ import {
   tooSmall,
 } from './melt-end.ts';
 import { createMeltStep } from './melt-step.ts';
+import { type Shelf, richestShelves } from './shelves.ts';
 
 export interface MeltOrder {
   /** `operator` for a payout. */
@@ -67,11 +59,6 @@ export interface Melts {
   resume: (operation: MeltOperation) => void;
 }
 
-interface Shelf {
-  mint: string;
-  unit: Unit;
-}
-
 export function createMelts(parts: {
   ledger: Ledger;
   wallet: Wallet;
@@ -92,22 +79,8 @@ export function createMelts(parts: {
     purpose === 'withdraw' ? ledger.earned() : (ledger.account(account)?.available ?? ZERO);
 
   /** An account's own mint first; for the operator, where most of the ecash is. */
-  function shelves({ account, purpose }: MeltOrder): Shelf[] {
-    const listed = wallet
-      .mints()
-      .filter((mint) => !mint.quarantined)
-      .map(({ url, unit }) => ({ mint: url, unit }));
-    const own = purpose === 'withdraw' ? undefined : ledger.account(account);
-    const worth = new Map<string, number>();
-    const nameOf = (shelf: Shelf): string => `${shelf.mint}|${shelf.unit}`;
-    for (const { mint, unit, proof } of ledger.proofs()) {
-      const name = nameOf({ mint, unit });
-      worth.set(name, (worth.get(name) ?? 0) + unitToMsat(proof.amount, unit));
-    }
-    const rank = (shelf: Shelf): number =>
-      shelf.mint === own?.mint && shelf.unit === own.unit ? Infinity : (worth.get(nameOf(shelf)) ?? 0);
-    return listed.filter((shelf) => rank(shelf) > 0).sort((a, b) => rank(b) - rank(a));
-  }
+  const shelves = ({ account, purpose }: MeltOrder): Shelf[] =>
+    richestShelves(ledger, wallet, purpose === 'withdraw' ? undefined : ledger.account(account));
 
   /** Without an Idempotency-Key, which the ledger knows again: what this very call has begun in the last minutes. */
   function sameCall(order: MeltOrder): MeltOperation | undefined {

@@ -134,9 +134,8 @@ export function createPayers(parts: {
       if (credential.kind === 'key') return accountOfApiKey(credential);
       if (credential.kind === 'pubkey') return accountOfNpub(credential);
       const operation = ledger.operationOfText(tokenTextHash(credential.token.reveal()));
-      const once = credential.remainder === 'return';
-      if (!operation || (operation.purpose === 'pay') !== once || operation.purpose === 'topup')
-        throw deadKey();
+      const purpose = credential.remainder === 'return' ? 'pay' : 'create';
+      if (operation?.purpose !== purpose) throw deadKey();
       return operation.account;
     },
     keyOfToken: (info) => keyOfClaims(info.claims),

@@ -3,13 +3,14 @@ import { NodeError, invariant } from '../base/error.ts';
 import { type AccountId, type OperationId, newOperationId } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import { type Logger, errorKind } from '../base/log.ts';
-import { type Unit, ZERO, msatToUnitFloor, unitToMsat } from '../base/money.ts';
+import { type Unit, ZERO, msatPerUnit, msatToUnitFloor, unitToMsat } from '../base/money.ts';
 import { Secret } from '../base/secret.ts';
 import type { Idempotency } from '../ledger/idempotency.ts';
 import type { Ledger, SendOperation, SendOutcome } from '../ledger/ledger.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import { storedProofs } from './deposit.ts';
 import type { Driver, StepResult } from './drive.ts';
+import { type Shelf, richestShelves } from './shelves.ts';
 
 /** A token on its way out. `amount` is its face value in `unit`. */
 export interface PaidOut {
@@ -30,7 +31,8 @@ export interface Payouts {
    */
   send: (request: {
     account: AccountId;
-    purpose: 'change' | 'refund';
+    /** `withdraw` takes from what the operator earned: then `account` is the operator's, and `amount` is in sat. */
+    purpose: 'change' | 'refund' | 'withdraw';
     amount?: number;
     idempotency?: Idempotency | undefined;
   }) => Promise<PaidOut | undefined>;
@@ -132,9 +134,13 @@ export function createPayouts(parts: {
   }
 
   type Request = Parameters<Payouts['send']>[0];
-  interface Shelf {
-    mint: string;
-    unit: Unit;
+  /** Where the money came from; the operator's may come from wherever most of the ecash is. */
+  function homeOf({ account, purpose }: Request): Shelf {
+    const payer = purpose === 'withdraw' ? richestShelves(ledger, wallet)[0] : ledger.account(account);
+    if (payer === undefined && purpose === 'withdraw')
+      throw unavailable('No mint of this node can make a token now.');
+    invariant(payer !== undefined, 'a payout has an account');
+    return { mint: payer.mint, unit: payer.unit };
   }
 
   async function open(request: Request, { mint, unit }: Shelf, amount: number | 'all'): Promise<SendOutcome> {
@@ -178,18 +184,19 @@ export function createPayouts(parts: {
   async function outcomeOf(request: Request, own: Shelf): Promise<SendOutcome> {
     const opened = await open(request, own, request.amount ?? 'all');
     if (opened.outcome !== 'no-proofs') return opened;
-    const free = ledger.account(request.account)?.available ?? ZERO;
+    const { account, purpose } = request;
+    const free = purpose === 'withdraw' ? ledger.earned() : (ledger.account(account)?.available ?? ZERO);
     const wanted = request.amount ?? msatToUnitFloor(free, own.unit);
     if (opened.inFlight > 0 && opened.have + opened.inFlight >= wanted) return opened;
     return (await openElsewhere(request, own, opened.have)) ?? opened;
   }
 
   return {
-    send: async (request) => {
+    send: async (given) => {
+      const home = homeOf(given);
+      const request = given.purpose === 'withdraw' ? inUnits(given, home.unit) : given;
       const { account, amount } = request;
-      const payer = ledger.account(account);
-      invariant(payer !== undefined, 'a payout has an account');
-      const opened = await outcomeOf(request, { mint: payer.mint, unit: payer.unit });
+      const opened = await outcomeOf(request, home);
       switch (opened.outcome) {
         case 'insufficient':
           return undefined;
@@ -231,6 +238,12 @@ export function createPayouts(parts: {
     },
   };
 }
+
+/** Sats of the operator, in the unit of the mint that they come from. */
+const inUnits = <T extends { amount?: number }>(request: T, unit: Unit): T =>
+  request.amount === undefined
+    ? request
+    : { ...request, amount: (request.amount * 1000) / msatPerUnit(unit) };
 
 /** Old clients compare `detail` literally. */
 const unavailable = (message: string, metadata?: Record<string, unknown>): NodeError =>

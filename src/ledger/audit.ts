@@ -6,7 +6,7 @@ import type { Checkpoint } from './books.ts';
 import { type Database, asExitError, openValue } from './database.ts';
 import { readAnchors } from './genesis.ts';
 import { decodeEntry, decodeGroup, groupsFrom } from './journal.ts';
-import type { Totals } from './ledger.ts';
+import type { Account, Totals } from './ledger.ts';
 import { reportTotals } from './postings.ts';
 import { onDisk } from './storage.ts';
 import { type StoreOptions, rowReader } from './store.ts';
@@ -23,6 +23,8 @@ export interface AuditReport {
   /** Operations that wait for the operator. */
   blocked: number;
   proofs: { mint: string; unit: Unit; count: number; msat: Msat }[];
+  /** What accounts are owed, by the mint and unit that they refund from. */
+  owed: { mint: string; unit: Unit; accounts: number; msat: Msat }[];
 }
 
 /**
@@ -75,6 +77,7 @@ export async function auditDatabase(db: Database): Promise<AuditReport> {
     unfinished: fold.operationsIn('executing').length,
     blocked: fold.operationsIn('blocked').length,
     proofs: countProofs(fold),
+    owed: countOwed(fold),
   };
 }
 
@@ -127,6 +130,18 @@ function countProofs(fold: AuditFold): AuditReport['proofs'] {
     shelves.set(name, { ...shelf, count: shelf.count + 1, msat: (shelf.msat + msat) as Msat });
   }
   return [...shelves.values()];
+}
+
+function countOwed(fold: AuditFold): AuditReport['owed'] {
+  const shelves = new Map<string, AuditReport['owed'][number]>();
+  for (const row of fold.rows('account').values()) {
+    const { mint, unit, available, held } = row as Pick<Account, 'mint' | 'unit' | 'available' | 'held'>;
+    const name = `${mint}|${unit}`;
+    const shelf = shelves.get(name) ?? { mint, unit, accounts: 0, msat: unitToMsat(0, unit) };
+    const msat = (shelf.msat + available + held) as Msat;
+    shelves.set(name, { ...shelf, accounts: shelf.accounts + 1, msat });
+  }
+  return [...shelves.values()].filter(({ msat }) => msat > 0);
 }
 
 /** JSON with sorted keys: the order of fields says nothing. */

@@ -21,6 +21,7 @@ export type EntryKind =
   | 'melt-done'
   | 'fail'
   | 'block'
+  | 'retry'
   | 'dust'
   | 'children'
   | 'terms'

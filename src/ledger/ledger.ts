@@ -115,7 +115,8 @@ export interface ReceiveOperation extends OperationBase {
   plan: OutputPlan;
   /** Plans of refused attempts: a late landing of one of them must still be found by restore. */
   oldPlans?: OutputPlan[];
-  purpose: 'create' | 'topup' | 'pay';
+  /** `equity`: money of the operator's own, credited to no account. */
+  purpose: 'create' | 'topup' | 'pay' | 'equity';
 }
 
 /** A token made by us: change, refund. `offline` when exact proofs were at hand, else by a swap at the mint. */
@@ -252,6 +253,8 @@ export interface Ledger extends LightningBooks, Idempotent, Kept, Expiry, ChildV
   /** `claims` stay with it: a spent token stays refused, any other may be presented anew under a new plan. */
   failOperation: (id: OperationId, reason: string) => Durable;
   blockOperation: (id: OperationId, reason: string) => Durable;
+  /** The operator wants a blocked operation to be taken up once more: it is executing again. False if it is not blocked. */
+  retryOperation: (id: OperationId) => { retried: boolean } & Durable;
 
   openSend: (intent: OpenSend) => SendOutcome;
   /** Idempotent: of a payout that is done nothing moves, and `durable` covers its own entry. */

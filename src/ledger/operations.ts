@@ -13,7 +13,13 @@ import type { Store } from './store.ts';
 
 type Operations = Pick<
   Ledger,
-  'operation' | 'operationOfText' | 'failOperation' | 'blockOperation' | 'unfinished' | 'proofs'
+  | 'operation'
+  | 'operationOfText'
+  | 'failOperation'
+  | 'blockOperation'
+  | 'retryOperation'
+  | 'unfinished'
+  | 'proofs'
 >;
 
 /** Stands in for an account where the operator takes his own money out. */
@@ -45,6 +51,12 @@ export function createOperations(store: Store): Operations {
       if (operation.state !== 'executing') return { durable: store.flushed() };
       const r = operationRows(store, { ...operation, state: 'blocked', reason });
       return { durable: store.commit({ k: 'block', i: id, p: {}, r }) };
+    },
+    retryOperation: (id) => {
+      const { reason: _reason, ...operation } = existing(store, id);
+      if (operation.state !== 'blocked') return { retried: false, durable: store.flushed() };
+      const r = operationRows(store, { ...operation, state: 'executing' });
+      return { retried: true, durable: store.commit({ k: 'retry', i: id, p: {}, r }) };
     },
     unfinished: () => {
       store.guard();

@@ -1,6 +1,6 @@
 /** Receive: a presented token on its way to proofs of our own and a credit. */
 import { invariant } from '../base/error.ts';
-import type { OperationId } from '../base/id.ts';
+import type { AccountId, OperationId } from '../base/id.ts';
 import { msatPerUnit, unitToMsat } from '../base/money.ts';
 import type { OutputPlan } from '../base/proof.ts';
 import { unixSeconds } from '../base/time.ts';
@@ -9,7 +9,15 @@ import { expiryRows } from './expiry.ts';
 import { rememberedRows } from './idempotency.ts';
 import type { Entry, RowChanges } from './journal.ts';
 import type { Account, Ledger, OpenReceive, OpenReceiveOutcome, ReceiveOperation } from './ledger.ts';
-import { existing, faceOf, operationRows, proofRows, reserveCounters, signedProofs } from './operations.ts';
+import {
+  OPERATOR,
+  existing,
+  faceOf,
+  operationRows,
+  proofRows,
+  reserveCounters,
+  signedProofs,
+} from './operations.ts';
 import { proofsAccount } from './postings.ts';
 import type { Store } from './store.ts';
 
@@ -38,7 +46,8 @@ export function createReceive(store: Store): Receive {
       purpose: intent.purpose,
     };
     const claims: RowChanges = Object.fromEntries(intent.claims.map((claim) => [`y!${claim}`, intent.id]));
-    const s = store.account(intent.account) === undefined ? newAccount(store, intent) : undefined;
+    const isNew = intent.purpose !== 'equity' && store.account(intent.account) === undefined;
+    const s = isNew ? newAccount(store, intent) : undefined;
     const r = {
       ...rows,
       ...claims,
@@ -50,7 +59,7 @@ export function createReceive(store: Store): Receive {
     const durable = store.commit({
       k: 'receive-open',
       i: intent.id,
-      a: intent.account,
+      ...(intent.purpose !== 'equity' && { a: intent.account }),
       p: {},
       ...(s && { s }),
       r,
@@ -88,6 +97,10 @@ export function createReceive(store: Store): Receive {
       store.guard();
       invariant(new Set(intent.claims).size === intent.claims.length, 'claims are distinct');
       invariant(
+        (intent.purpose === 'equity') === (intent.account === (OPERATOR as AccountId)),
+        "equity is the operator's",
+      );
+      invariant(
         intent.claims.length > 0 && intent.amounts.length > 0,
         'a token has proofs and a plan has outputs',
       );
@@ -113,12 +126,17 @@ export function createReceive(store: Store): Receive {
       const { inputs: _inputs, reason: _reason, ...rest } = operation;
       const done: ReceiveOperation = { ...rest, state: 'done', plan };
       const account = store.account(operation.account);
+      const shelf = proofsAccount(operation.mint, operation.unit);
       const durable = store.commit({
         k: 'receive-done',
         i: id,
-        a: operation.account,
-        p: { avail: credit, [proofsAccount(operation.mint, operation.unit)]: credit },
-        s: newMoney(account, operation),
+        ...(operation.purpose === 'equity'
+          ? { p: { payouts: credit, [shelf]: credit } }
+          : {
+              a: operation.account,
+              p: { avail: credit, [shelf]: credit },
+              s: newMoney(account, operation),
+            }),
         r: { ...proofRows(operation, proofs), ...operationRows(store, done), ...expiryRows(account) },
       });
       if (account?.kind === 'token') store.books.pool.setAside(operation.account, proofs);

@@ -1,0 +1,31 @@
+/** Shelves: the mints and units that a payment could be made from, the likeliest first. */
+import { type Unit, unitToMsat } from '../base/money.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Wallet } from '../wallet/wallet.ts';
+
+export interface Shelf {
+  mint: string;
+  unit: Unit;
+}
+
+/** Listed mints with ecash of ours: `own` first if there is one, then by how much is there. */
+export function richestShelves(
+  ledger: Pick<Ledger, 'proofs'>,
+  wallet: Pick<Wallet, 'mints'>,
+  own?: Shelf,
+): Shelf[] {
+  const worth = new Map<string, number>();
+  const nameOf = ({ mint, unit }: Shelf): string => `${mint}|${unit}`;
+  for (const { proof, ...shelf } of ledger.proofs()) {
+    const name = nameOf(shelf);
+    worth.set(name, (worth.get(name) ?? 0) + unitToMsat(proof.amount, shelf.unit));
+  }
+  const rank = (shelf: Shelf): number =>
+    own !== undefined && nameOf(shelf) === nameOf(own) ? Infinity : (worth.get(nameOf(shelf)) ?? 0);
+  return wallet
+    .mints()
+    .filter(({ quarantined }) => !quarantined)
+    .map(({ url, unit }) => ({ mint: url, unit }))
+    .filter((shelf) => rank(shelf) > 0)
+    .sort((a, b) => rank(b) - rank(a));
+}
