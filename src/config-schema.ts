@@ -199,6 +199,14 @@ export const settingsSchema = z.strictObject({
   announce: z
     .strictObject({
       enabled: z.boolean().default(true).describe('Publish this node on the relays.'),
+      id: z
+        .string()
+        .min(1)
+        .max(64)
+        .optional()
+        .describe(
+          'Identifier among the announcements of this key. Default: the one in use, else from the key.',
+        ),
       heartbeat_seconds: whole
         .min(60)
         .max(86_400)

@@ -7,7 +7,7 @@ import { readNodeSecrets } from './node-data.ts';
 import { describeNode } from './node-facts.ts';
 import { createShop } from './node-shop.ts';
 import { createAnnouncer } from './nostr/announcer.ts';
-import { buildAnnouncement } from './protocol/announcement.ts';
+import { buildAnnouncement } from './protocol/announcement-build.ts';
 import type { NostrEvent, PublishOutcome } from './relay/relay.ts';
 import { createRelaySet } from './relay/set.ts';
 
@@ -59,6 +59,7 @@ async function once(
       key,
       relays,
       describe: () => describeNode(config, { key, shop }),
+      reuseIdentifier: config.announce.id === undefined,
       store: {
         get: (name) => memory.get(name),
         put: async (name, value) => {

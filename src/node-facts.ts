@@ -45,7 +45,7 @@ export function nodeInfo(config: Config, node: { npub: string; wallet: Wallet })
 export function describeNode(config: Config, node: { key: NodeKey; shop: Shop }): Announcement {
   const { email, npub, website } = config.contact;
   return {
-    d: node.key.pubkey.slice(0, 12),
+    d: config.announce.id ?? node.key.pubkey.slice(0, 12),
     status: 'online',
     urls: config.public_urls,
     mints: config.mints.map(({ url, unit }) => ({ url, unit })),

@@ -118,6 +118,7 @@ export function createNode(
           key: secrets.key,
           relays,
           describe: () => describeNode(config, { key: secrets.key, shop }),
+          reuseIdentifier: config.announce.id === undefined,
           store: {
             get: (key) => ledger.getValue(key),
             put: (key, value) => ledger.putValue(key, value).durable,
@@ -159,6 +160,8 @@ export function createNode(
       relays: {
         open: parts?.relays.status().filter(({ state }) => state === 'open').length ?? 0,
         total: config.relayList.length,
+        // Two nodes with one key overwrite each other's announcement and answer the same messages.
+        key_used_elsewhere: parts?.announcer?.rival() !== undefined,
       },
     };
   }

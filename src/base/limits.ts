@@ -350,6 +350,10 @@ export const LIMITS = {
       dm: { perMinute: 60, burst: 20 },
       rpc: { perMinute: 4_800, burst: 200 },
     },
+    /** NIP-11 documents are about 2 kB. */
+    documentTimeoutMs: 5_000,
+    documentBytesMax: 64 * KiB,
+    documentKeepMs: 86_400_000,
     /** A relay that says `rate-limited:` is left alone for so long, doubled each time. */
     rateLimitedMs: 600_000,
     rateLimitedMaxMs: 7_200_000,
@@ -506,6 +510,11 @@ export const LIMITS = {
     tagsMax: 90,
     modelLabelsMax: 48,
     debounceMs: 30_000,
+    /** Between two announcements, and between two that differ in prices only: strict relays take six events a minute. */
+    gapMs: 120_000,
+    priceGapMs: 600_000,
+    /** Relays refuse AUTH and ephemeral events from a clock that is further off. */
+    clockOffMsMax: 60_000,
     tombstoneMs: 2_000,
     /** Together with labels and single tags these stay within tagsMax. */
     urlsMax: 8,

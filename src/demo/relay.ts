@@ -46,9 +46,11 @@ export async function createTestRelay(
     clock?: Clock;
     /** Signature check; ids are always checked. Without it any signature passes. */
     verify?: (event: RelayEvent) => boolean;
+    /** Laid over `limitation` of its NIP-11 document; max_message_length is kept to, as by a real relay. */
+    limitation?: Record<string, number>;
   } = {},
 ): Promise<TestRelay> {
-  const { clock = systemClock, auth = false, verify = () => true } = options;
+  const { clock = systemClock, auth = false, verify = () => true, limitation = {} } = options;
   const store = createRelayStore();
   const sessions = new Map<WebSocket, Session>();
   const sockets = new Set<Socket>();
@@ -70,11 +72,13 @@ export async function createTestRelay(
     const wantsDocument = request.headers.accept?.includes('application/nostr+json') === true;
     response.setHeader('access-control-allow-origin', '*');
     response.setHeader('content-type', wantsDocument ? 'application/nostr+json' : 'text/plain');
-    response.end(wantsDocument ? JSON.stringify(relayDocument(auth)) : 'This is a Nostr relay.\n');
+    response.end(
+      wantsDocument ? JSON.stringify(relayDocument(auth, limitation)) : 'This is a Nostr relay.\n',
+    );
   });
   const websockets = new WebSocketServer({
     noServer: true,
-    maxPayload: MESSAGE_BYTES_MAX,
+    maxPayload: limitation['max_message_length'] ?? MESSAGE_BYTES_MAX,
     perMessageDeflate: false,
   });
   server.on('connection', (socket: Socket) => {
@@ -147,7 +151,7 @@ function listen(server: Server, port: number): Promise<number> {
 }
 
 /** NIP-11. */
-const relayDocument = (auth: boolean): unknown => ({
+const relayDocument = (auth: boolean, limitation: Record<string, number>): unknown => ({
   name: 'embedded relay',
   description: 'A relay on loopback for demonstrations and tests; it forgets everything when it stops.',
   supported_nips: [1, 9, 11, 40, 42],
@@ -157,5 +161,6 @@ const relayDocument = (auth: boolean): unknown => ({
     max_subscriptions: 20,
     max_limit: 500,
     auth_required: auth,
+    ...limitation,
   },
 });

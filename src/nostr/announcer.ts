@@ -2,21 +2,25 @@
  * Announcer: keeps the node's announcement on its relays. Repeats it every heartbeat, follows changes after a
  * debounce, retries relays that missed it, and says goodbye with a tombstone.
  */
-import { type Random, sha256Hex, systemRandom } from '../base/id.ts';
+import { type Random, systemRandom } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import { errorKind, type Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
-import { type Announcement, buildAnnouncement, buildTombstone } from '../protocol/announcement.ts';
+import { buildTombstone } from '../protocol/announcement-build.ts';
+import type { Announcement } from '../protocol/announcement.ts';
 import { buildRetraction } from '../protocol/identity.ts';
 import { KIND } from '../protocol/kinds.ts';
-import type { NodeKey, NostrEvent, PublishOutcome, RelaySet } from '../relay/relay.ts';
-import { differs } from './change.ts';
+import type { NodeKey, PublishOutcome, RelaySet } from '../relay/relay.ts';
+import { changeOf } from './change.ts';
 import { createCreatedAt, type ValueStore } from './created-at.ts';
 import { createIdentityNotes } from './identity-notes.ts';
+import { createOwnEvents, type Rival } from './own-events.ts';
 import { backoff, jittered } from './pace.ts';
+import { createRounds, reportOf } from './rounds.ts';
 
-/** One round: what each relay said about one event. */
+/** One round: what each relay said about one announcement. */
 export interface AnnounceReport {
+  /** Empty if nothing was published. */
   eventId: string;
   kind: number;
   /** Unix seconds. */
@@ -29,7 +33,7 @@ export interface AnnounceReport {
 export interface Announcer {
   /**
    * First announcement; resolves when every relay answered or its time was up. Goes on in the background.
-   * Rejects only if the store does, and then nothing was published.
+   * Rejects only if the store does or the clock is wrong, and then nothing was published.
    */
   start: () => Promise<AnnounceReport>;
   /** Something that is announced may have changed; published after the debounce if it really did. */
@@ -39,6 +43,8 @@ export interface Announcer {
   retract: () => Promise<AnnounceReport>;
   /** The latest round. */
   report: () => AnnounceReport | undefined;
+  /** Another process that announced with our key within its last two heartbeats. */
+  rival: () => Rival | undefined;
 }
 
 export interface AnnouncerOptions {
@@ -46,6 +52,8 @@ export interface AnnouncerOptions {
   relays: RelaySet;
   /** Read anew for every round. */
   describe: () => Announcement;
+  /** `d` of `describe` is only a default: an identifier that the relays know this key by is kept. */
+  reuseIdentifier?: boolean;
   /** Durable: `put` resolves when the value survives a crash. */
   store: ValueStore;
   clock: Clock;
@@ -56,54 +64,46 @@ export interface AnnouncerOptions {
 }
 
 export function createAnnouncer(options: AnnouncerOptions): Announcer {
-  const { key, relays, store, clock, log, random = systemRandom } = options;
+  const { key, relays, store, clock, log, random = systemRandom, reuseIdentifier = false } = options;
   const { heartbeatSeconds, debounceMs = LIMITS.announce.debounceMs } = options;
   const createdAt = createCreatedAt({ store, clock, log });
   const notes = createIdentityNotes({ key, relays, store, clock, createdAt });
+  const own = createOwnEvents({ key, relays, store, createdAt, reuseIdentifier, clock, log });
+  const rounds = createRounds({ key, relays, createdAt, log });
   const stopped = new AbortController();
   let wake = new AbortController();
   let latest: AnnounceReport | undefined;
-  let current: { event: NostrEvent; said: Announcement; missing: readonly string[] } | undefined;
+  let said: Announcement | undefined;
   let failures = 0;
+  let announcedAt = -Infinity;
   let heartbeatAt = 0;
   let retryAt = Infinity;
   let changeAt = Infinity;
   let life: Promise<void> | undefined;
 
-  const describe = (): Announcement => ({ ...options.describe(), heartbeatSeconds });
+  const describe = (): Announcement => {
+    const now = options.describe();
+    return { ...now, d: own.identifier() ?? now.d, heartbeatSeconds };
+  };
 
   async function announce(): Promise<AnnounceReport> {
-    const said = describe();
-    const at = await createdAt.next(KIND.announcement);
-    const event = key.sign(buildAnnouncement(said, { createdAt: at, sha256Hex }));
-    current = { event, said, missing: [] };
+    if (stopped.signal.aborted) return NOTHING;
+    const now = describe();
+    const publishing = await rounds.begin(now);
+    // It must not overtake the tombstone.
+    if (stopped.signal.aborted) return NOTHING;
+    said = now;
     changeAt = Infinity;
     failures = 0;
-    heartbeatAt = clock.monotonic() + jittered(heartbeatSeconds * 1000, random);
-    return note(event, await relays.publish(event, 'announce'));
+    announcedAt = clock.monotonic();
+    heartbeatAt = announcedAt + jittered(heartbeatSeconds * 1000, random);
+    return note(await publishing());
   }
 
-  /** The same event again, to the relays that could not take it before. */
-  async function retry(): Promise<void> {
-    if (current === undefined) return void (await announce());
-    const before = latest?.eventId === current.event.id ? latest.outcomes : [];
-    const { event, missing } = current;
-    const outcomes = await relays.publish(event, 'announce', missing);
-    const others = before.filter((old) => !outcomes.some(({ url }) => url === old.url));
-    note(event, [...others, ...outcomes]);
-  }
-
-  function note(event: NostrEvent, outcomes: PublishOutcome[]): AnnounceReport {
-    const accepted = latest?.eventId === event.id ? latest.accepted : undefined;
-    latest = reportOf(event, outcomes);
-    const missing = outcomes.filter(mayStillTake).map(({ url }) => url);
-    if (current?.event.id === event.id) current = { ...current, missing };
-    retryAt = missing.length === 0 ? Infinity : clock.monotonic() + backoff((failures += 1), random);
-    const fields = { accepted: latest.accepted, relays: outcomes.length, created_at: event.created_at };
-    if (latest.accepted === accepted) log.debug('nostr.announcement.retried', fields);
-    else if (latest.accepted >= 2) log.info('nostr.announcement.published', fields);
-    else log.warn(latest.accepted === 0 ? 'nostr.announcement.failed' : 'nostr.announcement.scarce', fields);
-    return latest;
+  function note(report: AnnounceReport): AnnounceReport {
+    latest = report;
+    retryAt = rounds.missing() ? clock.monotonic() + backoff((failures += 1), random) : Infinity;
+    return report;
   }
 
   async function live(): Promise<void> {
@@ -121,10 +121,14 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
 
   async function round(now: number): Promise<void> {
     try {
-      const isChange = changeAt <= now && current !== undefined && differs(current.said, describe());
-      if (changeAt <= now) changeAt = Infinity;
-      if (isChange || heartbeatAt <= now) await announce();
-      else if (retryAt <= now) await retry();
+      if (heartbeatAt <= now || (changeAt <= now && changedNow(now))) {
+        // Limits that were not known before, and news of another process on our key.
+        await Promise.all([relays.informed(), own.look(describe())]);
+        await announce();
+      } else if (retryAt <= now) {
+        if (said === undefined) await announce();
+        else note(await rounds.retry());
+      }
       if (!stopped.signal.aborted) await notes.publish(describe());
     } catch (error) {
       // The store refused created_at, or describe() failed: nothing was published, so try again later.
@@ -134,6 +138,16 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
     }
   }
 
+  /** Prices move all the time, so a round for their sake alone waits for its turn. */
+  function changedNow(now: number): boolean {
+    changeAt = Infinity;
+    if (said === undefined) return true;
+    const change = changeOf(said, describe());
+    const turn = announcedAt + LIMITS.announce.priceGapMs;
+    if (change === 'prices' && now < turn) changeAt = turn;
+    return change === 'facts' || (change === 'prices' && now >= turn);
+  }
+
   function halt(): void {
     stopped.abort();
     wake.abort();
@@ -141,7 +155,9 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
 
   return {
     start: async () => {
+      await Promise.all([relays.informed(), own.look(describe())]);
       const first = await announce();
+      if (stopped.signal.aborted) return first;
       life ??= notes
         .publish(describe())
         .catch((error: unknown) => log.warn('nostr.profile.failed', { error: errorKind(error) }))
@@ -149,14 +165,17 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
       return first;
     },
     changed: () => {
-      if (stopped.signal.aborted || changeAt !== Infinity) return;
-      changeAt = clock.monotonic() + debounceMs;
+      if (stopped.signal.aborted) return;
+      const now = clock.monotonic();
+      const at = Math.max(now + debounceMs, announcedAt + LIMITS.announce.gapMs);
+      if (at >= changeAt) return;
+      changeAt = at;
       wake.abort();
     },
     stop: async ({ tombstone }) => {
       if (stopped.signal.aborted) return;
       halt();
-      if (!tombstone || current === undefined) return;
+      if (!tombstone || said === undefined) return;
       const farewell = async (): Promise<void> => {
         const at = await createdAt.next(KIND.announcement);
         const event = key.sign(buildTombstone(describe(), { createdAt: at }));
@@ -165,35 +184,31 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
       };
       const done = new AbortController();
       const late = clock.sleep(LIMITS.announce.tombstoneMs, done.signal);
-      const said = farewell().catch((error: unknown) =>
+      const parting = farewell().catch((error: unknown) =>
         log.warn('nostr.tombstone.failed', { error: errorKind(error) }),
       );
-      await Promise.race([said, late]);
+      await Promise.race([parting, late]);
       done.abort();
     },
     retract: async () => {
       halt();
+      // The address to delete may be one that this process has not announced under.
+      if (said === undefined) await own.look(describe());
       const at = await createdAt.next(KIND.announcement);
-      const event = key.sign(
-        buildRetraction({ pubkey: key.pubkey, d: options.describe().d }, { createdAt: at }),
-      );
+      const event = key.sign(buildRetraction({ pubkey: key.pubkey, d: describe().d }, { createdAt: at }));
       latest = reportOf(event, await relays.publish(event, 'announce'));
       log.info('nostr.announcement.retracted', { accepted: latest.accepted, relays: latest.outcomes.length });
       return latest;
     },
     report: () => latest,
+    rival: own.rival,
   };
 }
 
-const has = ({ outcome }: PublishOutcome): boolean => outcome === 'ok' || outcome === 'duplicate';
-/** A refusal stays one; the rest is worth another attempt. */
-const mayStillTake = ({ outcome }: PublishOutcome): boolean =>
-  outcome === 'unreachable' || outcome === 'timeout' || outcome === 'rate-limited';
-
-const reportOf = (event: NostrEvent, outcomes: PublishOutcome[]): AnnounceReport => ({
-  eventId: event.id,
-  kind: event.kind,
-  createdAt: event.created_at,
-  accepted: outcomes.filter(has).length,
-  outcomes,
-});
+const NOTHING: AnnounceReport = {
+  eventId: '',
+  kind: KIND.announcement,
+  createdAt: 0,
+  accepted: 0,
+  outcomes: [],
+};

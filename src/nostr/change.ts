@@ -2,13 +2,16 @@
 import { LIMITS } from '../base/limits.ts';
 import type { AnnouncedModel, Announcement } from '../protocol/announcement.ts';
 
-/** Any difference counts, except prices that all stayed within LIMITS.announce.priceMovePercent. */
-export function differs(before: Announcement, after: Announcement): boolean {
-  if (JSON.stringify(withoutPrices(before)) !== JSON.stringify(withoutPrices(after))) return true;
-  return before.models.some((old, index) => {
+/** `prices` only if nothing else differs and one moved by more than LIMITS.announce.priceMovePercent. */
+export type Change = 'none' | 'prices' | 'facts';
+
+export function changeOf(before: Announcement, after: Announcement): Change {
+  if (JSON.stringify(withoutPrices(before)) !== JSON.stringify(withoutPrices(after))) return 'facts';
+  const priced = before.models.some((old, index) => {
     const now = after.models[index];
     return now === undefined || moved(old.in, now.in) || moved(old.out, now.out);
   });
+  return priced ? 'prices' : 'none';
 }
 
 const moved = (before: number, after: number): boolean =>

@@ -6,7 +6,7 @@
 import { LIMITS } from '../base/limits.ts';
 import type { Msat } from '../base/money.ts';
 import { KIND } from './kinds.ts';
-import { modelTable, readModelTable } from './model-table.ts';
+import { readModelTable } from './model-table.ts';
 
 export interface AnnouncedModel {
   id: string;
@@ -64,87 +64,8 @@ export interface EventTemplate {
   content: string;
 }
 
-export interface BuildOptions {
-  /** Unix seconds. */
-  createdAt: number;
-  sha256Hex: (text: string) => string;
-}
-
-const COUNTRY = 'ISO-3166-1';
-const MODEL = 'ai.model';
-
-/** At most LIMITS.announce.eventBytesMax and tagsMax: models are taken in the given order while they fit. */
-export function buildAnnouncement(announcement: Announcement, options: BuildOptions): EventTemplate {
-  const a = announcement;
-  const { announce } = LIMITS;
-  const heartbeat = a.heartbeatSeconds ?? 3_600;
-  const table = modelTable(a.models);
-  const tags: string[][] = [
-    ['d', a.d],
-    ...a.urls.slice(0, announce.urlsMax).map((url) => ['u', baseUrl(url)]),
-    ...a.mints.slice(0, announce.mintsMax).map(({ url, unit }) => ['mint', url, unit]),
-    ['version', a.version],
-    ['alt', 'AI inference node: OpenAI-compatible API paid with Cashu'],
-    ['status', 'online'],
-    ['heartbeat', String(heartbeat)],
-    ['expiration', String(options.createdAt + heartbeat * announce.heartbeatsMax)],
-    ...(a.relays ?? []).slice(0, announce.relaysMax).map(({ url, use }) => ['relay', url, use]),
-    ...(a.rpc === undefined || a.rpc.length === 0 ? [] : [['rpc', ...a.rpc]]),
-    ...(a.pmi ?? []).slice(0, announce.wordsMax).map((word) => ['pmi', word]),
-    ...(a.contact ?? []).slice(0, announce.wordsMax).map((address) => ['contact', address]),
-    ...(a.geohash === undefined ? [] : [['g', a.geohash]]),
-    ...(a.country === undefined
-      ? []
-      : [
-          ['L', COUNTRY],
-          ['l', a.country, COUNTRY],
-        ]),
-    ['t', 'ai-inference'],
-    ['t', 'openai-api'],
-    ['models_total', String(a.models.length)],
-    ['models_sha256', options.sha256Hex(JSON.stringify(table.rows))],
-  ];
-  const labels = Math.min(announce.modelLabelsMax, announce.tagsMax - tags.length - 1);
-  const labelled = a.models.slice(0, labels).map(({ id }) => ['l', id, MODEL]);
-  if (labelled.length > 0) tags.push(['L', MODEL], ...labelled);
-
-  const content = (rows: readonly (readonly unknown[])[]): string =>
-    JSON.stringify({
-      name: text(a.name),
-      about: text(a.about),
-      ...(a.picture === undefined ? {} : { picture: text(a.picture) }),
-      models_v: 1,
-      ...table.header,
-      models: rows,
-      req_msat: a.requestMsat,
-      min_msat: a.minimumMsat,
-      ...(a.terms === undefined ? {} : { terms: text(a.terms) }),
-    });
-  const event = (rows: readonly (readonly unknown[])[]): EventTemplate => ({
-    kind: KIND.announcement,
-    created_at: options.createdAt,
-    tags: tags.filter(fitsRelays),
-    content: content(rows),
-  });
-  return event(table.fitting(announce.eventBytesMax - signedBytes(event([]))));
-}
-
-/** Replaces the announcement by one that says "gone": without `u`, older clients drop the node too. */
-export function buildTombstone(announcement: Announcement, options: { createdAt: number }): EventTemplate {
-  const { d, version, name, about } = announcement;
-  return {
-    kind: KIND.announcement,
-    created_at: options.createdAt,
-    tags: [
-      ['d', d],
-      ['version', version],
-      ['alt', 'AI inference node, offline'],
-      ['status', 'offline'],
-      ['expiration', String(options.createdAt + LIMITS.announce.profileSeconds)],
-    ],
-    content: JSON.stringify({ name: text(name), about: text(about) }),
-  };
-}
+/** Namespace of the country label (NIP-32). */
+export const COUNTRY = 'ISO-3166-1';
 
 /** Undefined unless it is a kind 38421 with a `d`; everything else is read as far as it makes sense. */
 export function parseAnnouncement(event: EventTemplate): Announcement | undefined {
@@ -198,18 +119,9 @@ export function parseAnnouncement(event: EventTemplate): Announcement | undefine
   };
 }
 
-/** Id, key, signature and their names are added by signing. */
-const SIGNATURE_BYTES = 300;
-const signedBytes = (event: EventTemplate): number => bytes(JSON.stringify(event)) + SIGNATURE_BYTES;
-const bytes = (value: string): number => new TextEncoder().encode(value).length;
-
-/** Relays refuse a whole event for one long value of a single-letter tag. */
-const fitsRelays = (tag: readonly string[]): boolean =>
-  (tag[0] ?? '').length > 1 || bytes(tag[1] ?? '') <= LIMITS.announce.tagBytesMax;
-
-const text = (value: string): string => value.slice(0, LIMITS.announce.textCharsMax);
+export const text = (value: string): string => value.slice(0, LIMITS.announce.textCharsMax);
 const trimSlashes = (url: string): string => url.replace(/\/+$/, '');
-const baseUrl = (url: string): string => trimSlashes(trimSlashes(url).replace(/\/v1$/, ''));
+export const baseUrl = (url: string): string => trimSlashes(trimSlashes(url).replace(/\/v1$/, ''));
 const unique = <T>(values: readonly T[]): T[] => [...new Set(values)];
 
 /** Older nodes announce hosts without a scheme. Anything that is not HTTP is not an address of an API. */

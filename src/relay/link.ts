@@ -12,9 +12,18 @@ import { backoffMs } from './backoff.ts';
 import { type Connection, openConnection } from './connection.ts';
 import { type Deferred, deferred } from './deferred.ts';
 import { createFloodGate } from './flood.ts';
+import { fetchLimits } from './information.ts';
 import { asRefusal, printable, wantsAuth } from './outcome.ts';
-import { createPublishing } from './publishing.ts';
-import type { Filter, NodeKey, NostrEvent, PublishOutcome, RelayConfig, RelayStatus } from './relay.ts';
+import { createPublishing, FRAME_BYTES } from './publishing.ts';
+import type {
+  Filter,
+  NodeKey,
+  NostrEvent,
+  PublishOutcome,
+  RelayConfig,
+  RelayLimits,
+  RelayStatus,
+} from './relay.ts';
 import { createSubscription, type LinkSubscription, type SubscriptionOptions } from './subscription.ts';
 
 export interface Link {
@@ -24,6 +33,8 @@ export interface Link {
   query: (filter: Filter, onEvent: (event: unknown) => boolean, timeoutMs: number) => Promise<void>;
   /** Lasts until it is closed, over all connections. */
   subscribe: (options: SubscriptionOptions) => Pick<LinkSubscription, 'live' | 'close'>;
+  /** Fetches what the relay says about its limits, at most once a day. */
+  inform: () => Promise<void>;
   status: () => RelayStatus;
   close: () => Promise<void>;
 }
@@ -54,9 +65,13 @@ export function createLink(options: {
   const onRefused = (reason: string): void => {
     refused = reason;
   };
+  let limits: RelayLimits | undefined;
+  let informed: Promise<void> | undefined;
+  let informedAt = 0;
   const { publish } = createPublishing({
     config,
     answersAuth: key !== undefined,
+    limits: () => limits,
     ready,
     onRefused,
     clock,
@@ -134,8 +149,27 @@ export function createLink(options: {
     return got;
   }
 
+  /** What relays.json says beside the relay's own word. */
+  function ours(): RelayLimits {
+    if (config.maxEventBytes === undefined) return {};
+    return { messageBytes: Math.min(config.maxEventBytes + FRAME_BYTES, limits?.messageBytes ?? Infinity) };
+  }
+
   function start(): void {
     life ??= live();
+  }
+
+  function inform(): Promise<void> {
+    const now = clock.monotonic();
+    if (informed === undefined || now - informedAt > LIMITS.relay.documentKeepMs) {
+      informedAt = now;
+      informed = fetchLimits(url, { clock, signal: closing.signal }).then((said) => {
+        limits = said ?? limits;
+        // Away or unwilling: the next round asks again.
+        if (said === undefined) informed = undefined;
+      });
+    }
+    return informed;
   }
 
   return {
@@ -172,12 +206,16 @@ export function createLink(options: {
         },
       };
     },
+    inform,
     status: () => ({
       url,
       roles: config.roles,
       state,
       dropped: gate.dropped() + foreign,
       ...(refused === undefined ? {} : { refused }),
+      ...(limits === undefined && config.maxEventBytes === undefined
+        ? {}
+        : { limits: { ...limits, ...ours() } }),
     }),
     close: async () => {
       closing.abort();

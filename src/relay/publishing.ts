@@ -6,7 +6,10 @@ import { KIND } from '../protocol/kinds.ts';
 import { createBucket } from './bucket.ts';
 import type { Connection } from './connection.ts';
 import { asRefusal, judge, wantsAuth } from './outcome.ts';
-import type { NostrEvent, PublishOutcome, RelayConfig } from './relay.ts';
+import type { NostrEvent, PublishOutcome, RelayConfig, RelayLimits } from './relay.ts';
+
+/** `["EVENT",` and `]` around an event. */
+export const FRAME_BYTES = 10;
 
 export interface Publishing {
   /** Never rejects for anything the relay does; at most LIMITS.relay.publishTimeoutMs. */
@@ -17,6 +20,8 @@ export function createPublishing(options: {
   config: RelayConfig;
   /** Whether this link answers NIP-42 challenges. */
   answersAuth: boolean;
+  /** What the relay said that it takes, as far as it is known. */
+  limits: () => RelayLimits | undefined;
   ready: (timeoutMs: number) => Promise<Connection | undefined>;
   onRefused: (reason: string) => void;
   clock: Clock;
@@ -37,11 +42,8 @@ export function createPublishing(options: {
   async function publishNow(event: NostrEvent): Promise<PublishOutcome> {
     const reason = refusals.get(event.kind);
     if (reason !== undefined) return { url, outcome: 'refused', reason, sticky: true };
-    const bytes = Buffer.byteLength(JSON.stringify(event));
-    if (config.maxEventBytes !== undefined && bytes > config.maxEventBytes) {
-      const text = `the event has ${bytes} bytes, this relay takes ${config.maxEventBytes}`;
-      return { url, outcome: 'refused', reason: text, sticky: false };
-    }
+    const tooLarge = largerThan(config, options.limits(), event);
+    if (tooLarge !== undefined) return { url, outcome: 'refused', reason: tooLarge, sticky: false };
     if (clock.monotonic() < quietUntil) {
       return { url, outcome: 'rate-limited', reason: 'left alone for a while because it said rate-limited' };
     }
@@ -90,6 +92,21 @@ export function createPublishing(options: {
       return turn;
     },
   };
+}
+
+/** Why the relay would not take an event of this size; undefined if nothing is known against it. */
+function largerThan(
+  { maxEventBytes = Infinity }: RelayConfig,
+  { messageBytes = Infinity, tags = Infinity, contentChars = Infinity }: RelayLimits = {},
+  event: NostrEvent,
+): string | undefined {
+  const bytes = Buffer.byteLength(JSON.stringify(event));
+  const bytesMax = Math.min(maxEventBytes, messageBytes - FRAME_BYTES);
+  if (bytes > bytesMax) return `the event has ${bytes} bytes, this relay takes ${bytesMax}`;
+  if (event.tags.length > tags) return `the event has ${event.tags.length} tags, this relay takes ${tags}`;
+  const chars = event.content.length;
+  if (chars > contentChars) return `the content has ${chars} characters, this relay takes ${contentChars}`;
+  return undefined;
 }
 
 /** What relays.json says, else the default of the busiest role. */

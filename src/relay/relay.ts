@@ -44,6 +44,17 @@ export type PublishOutcome =
   /** `mute`: nobody subscribed to this ephemeral event there; send one that relays store. */
   | { url: string; outcome: 'rate-limited' | 'timeout' | 'unreachable' | 'mute'; reason: string };
 
+/** What a relay says that it takes (NIP-11); absent: it did not say. */
+export interface RelayLimits {
+  /** Of a whole frame. */
+  messageBytes?: number;
+  /** Of one event. */
+  tags?: number;
+  contentChars?: number;
+  /** Its clock less ours, when it was asked. */
+  clockAheadMs?: number;
+}
+
 export interface RelayStatus {
   url: string;
   roles: RelayRole[];
@@ -52,6 +63,8 @@ export interface RelayStatus {
   refused?: string;
   /** Messages left unread because the relay sent too many, and events it sent that nobody asked for. */
   dropped: number;
+  /** Known once `informed` has asked. */
+  limits?: RelayLimits;
 }
 
 /** A live subscription on all relays of its roles. */
@@ -90,6 +103,11 @@ export interface RelaySet {
   }) => Subscription;
   /** To exactly these relays of relays.json, whatever their role; others are ignored. Never rejects. */
   publishTo: (event: NostrEvent, urls: readonly string[]) => Promise<PublishOutcome[]>;
+  /**
+   * Asks the relays that we publish to for their limits (NIP-11), each at most once a day; `status` has them
+   * afterwards. Bounded by LIMITS.relay.documentTimeoutMs; never rejects.
+   */
+  informed: () => Promise<void>;
   status: () => RelayStatus[];
   close: () => Promise<void>;
 }

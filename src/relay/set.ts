@@ -73,6 +73,10 @@ export function createRelaySet(options: {
       };
     },
     publishTo: (event, urls) => publishOn(links, event, urls),
+    informed: async () => {
+      const written = links.filter(({ config }) => config.roles.some((role) => role !== 'discover'));
+      await Promise.all(written.map((link) => link.inform()));
+    },
     status: () => links.map((link) => link.status()),
     close: async () => {
       await Promise.all(links.map((link) => link.close()));

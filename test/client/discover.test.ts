@@ -8,7 +8,8 @@ import { systemClock, unixSeconds } from '../../src/base/time.ts';
 import { discover, type DiscoverOptions, survey } from '../../src/client/discover.ts';
 import type { TestRelay } from '../../src/demo/relay.ts';
 import { createAnnouncer } from '../../src/nostr/announcer.ts';
-import { type Announcement, buildAnnouncement, buildTombstone } from '../../src/protocol/announcement.ts';
+import { buildAnnouncement, buildTombstone } from '../../src/protocol/announcement-build.ts';
+import type { Announcement } from '../../src/protocol/announcement.ts';
 import type { NodeKey, NostrEvent } from '../../src/relay/relay.ts';
 import {
   announcement,

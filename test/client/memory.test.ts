@@ -9,7 +9,8 @@ import { silentLogger } from '../../src/base/log.ts';
 import { systemClock, unixSeconds } from '../../src/base/time.ts';
 import { type DiscoverOptions, survey } from '../../src/client/discover.ts';
 import { createMemory } from '../../src/client/memory.ts';
-import { type Announcement, buildAnnouncement } from '../../src/protocol/announcement.ts';
+import { buildAnnouncement } from '../../src/protocol/announcement-build.ts';
+import type { Announcement } from '../../src/protocol/announcement.ts';
 import type { NodeKey, NostrEvent } from '../../src/relay/relay.ts';
 import { announcement, entry, freePort, model, newKey, openings } from '../nostr/kit.ts';
 

@@ -7,7 +7,8 @@ import { systemClock, unixSeconds } from '../../src/base/time.ts';
 import { type DiscoverOptions, discover } from '../../src/client/discover.ts';
 import { MIX, rank } from '../../src/client/rank.ts';
 import { weigh } from '../../src/client/trust.ts';
-import { type Announcement, buildAnnouncement } from '../../src/protocol/announcement.ts';
+import { buildAnnouncement } from '../../src/protocol/announcement-build.ts';
+import type { Announcement } from '../../src/protocol/announcement.ts';
 import type { NodeKey, NostrEvent } from '../../src/relay/relay.ts';
 import { announcement, entry, manualClock, model, newKey, openings } from '../nostr/kit.ts';
 

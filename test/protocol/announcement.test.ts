@@ -2,13 +2,8 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { LIMITS } from '../../src/base/limits.ts';
 import { msat } from '../../src/base/money.ts';
-import {
-  type Announcement,
-  buildAnnouncement,
-  buildTombstone,
-  type EventTemplate,
-  parseAnnouncement,
-} from '../../src/protocol/announcement.ts';
+import { buildAnnouncement, buildTombstone } from '../../src/protocol/announcement-build.ts';
+import { type Announcement, type EventTemplate, parseAnnouncement } from '../../src/protocol/announcement.ts';
 import { buildProfile, buildRelayList, buildRetraction } from '../../src/protocol/identity.ts';
 import { announcement, model, newKey } from '../nostr/kit.ts';
 
@@ -272,6 +267,7 @@ describe('events about the key', () => {
       name: 'My node',
       about: 'Fast inference, paid in sats',
       website: 'https://ai.example.com',
+      nip05: '_@ai.example.com',
       bot: true,
     });
     const list = buildRelayList(

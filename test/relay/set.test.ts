@@ -7,7 +7,7 @@ import { silentLogger } from '../../src/base/log.ts';
 import { createTestRelay } from '../../src/demo/relay.ts';
 import type { NodeKey, NostrEvent, PublishOutcome } from '../../src/relay/relay.ts';
 import { createRelaySet } from '../../src/relay/set.ts';
-import { entry, freePort, hurried, newKey, openings, until } from '../nostr/kit.ts';
+import { entry, freePort, hasty, hurried, newKey, openings, until } from '../nostr/kit.ts';
 
 const open = openings();
 afterEach(open.close);
@@ -135,7 +135,7 @@ describe('relays that are down, hang or drop', () => {
 
   test('a relay that starts late is found', async () => {
     const port = await freePort();
-    const set = open.set([entry(`ws://127.0.0.1:${port}`)], { clock: hurried(10) });
+    const set = open.set([entry(`ws://127.0.0.1:${port}`)], { random: hasty });
     set.start();
     expect(outcomes(await set.publish(note(newKey()), 'announce'))).toEqual(['unreachable']);
     await open.relay({ port });
@@ -145,7 +145,7 @@ describe('relays that are down, hang or drop', () => {
 
   test('after a dropped connection the link comes back, and future or backdated events are still found', async () => {
     const relay = await open.relay();
-    const set = open.set([relay], { clock: hurried(10) });
+    const set = open.set([relay], { random: hasty });
     const key = newKey();
     const now = unixSeconds(systemClock);
     await set.publish(note(key, 'future', now + 800), 'announce');
@@ -235,7 +235,7 @@ describe('NIP-42', () => {
   test('a relay that wants to know us is answered with our key, also after it dropped us', async () => {
     const relay = await open.relay({ auth: true });
     const key = newKey();
-    const set = open.set([entry(relay.url, { auth: true })], { key, clock: hurried(10) });
+    const set = open.set([entry(relay.url, { auth: true })], { key, random: hasty });
     expect(outcomes(await set.publish(note(key), 'announce'))).toEqual(['ok']);
     expect(await set.query({ kinds: [1] }, 'discover')).toHaveLength(1);
     relay.drop();

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock, unixSeconds } from '../../src/base/time.ts';
 import type { Filter, NodeKey, NostrEvent } from '../../src/relay/relay.ts';
-import { entry, freePort, hurried, newKey, openings, until } from '../nostr/kit.ts';
+import { entry, freePort, hasty, newKey, openings, until } from '../nostr/kit.ts';
 import { createRawRelay } from './raw-relay.ts';
 
 const open = openings();
@@ -83,7 +83,7 @@ describe('story', () => {
 describe('every REQ', () => {
   test('is made anew after each reconnect, so that `since` follows the clock and not what was seen', async () => {
     const relay = await open.relay();
-    const set = open.set([talk(relay.url)], { clock: hurried(20) });
+    const set = open.set([talk(relay.url)], { random: hasty });
     const key = newKey();
     const { contents, onEvent } = listener();
     const filters: Filter[] = [];
@@ -145,13 +145,13 @@ describe('relays that come and go', () => {
   test('one that is down at the start is subscribed to when it comes, and does not hold back the others', async () => {
     const port = await freePort();
     const up = await open.relay();
-    const set = open.set([talk(`ws://127.0.0.1:${port}`), talk(up.url)], { clock: hurried(20) });
+    const set = open.set([talk(`ws://127.0.0.1:${port}`), talk(up.url)], { random: hasty });
     const { heard, onEvent } = listener();
     const live = set.subscribe({ filter: () => ({ kinds: [1] }), roles: ['dm'], onEvent });
     await until(() => set.status()[1]?.state === 'open');
-    expect(await live.ready(2_000)).toBe(1);
+    expect(await live.ready(200)).toBe(1);
     const late = await open.relay({ port });
-    expect(await live.ready(PATIENCE_MS * 20)).toBe(2);
+    expect(await live.ready(PATIENCE_MS)).toBe(2);
     await set.publishTo(note(newKey(), 'late'), [late.url]);
     await until(() => heard.length === 1);
     expect(heard[0]?.from).toBe(late.url);
@@ -159,7 +159,7 @@ describe('relays that come and go', () => {
 
   test('closing ends the subscription at the relay and before any reconnect', async () => {
     const relay = await open.relay();
-    const set = open.set([talk(relay.url)], { clock: hurried(20) });
+    const set = open.set([talk(relay.url)], { random: hasty });
     const { heard, onEvent } = listener();
     const live = set.subscribe({ filter: () => ({ kinds: [1] }), roles: ['dm'], onEvent });
     await live.ready(PATIENCE_MS);
@@ -178,7 +178,7 @@ describe('NIP-42', () => {
   test('a relay that wants to know us first is asked again after AUTH, also after it dropped us', async () => {
     const relay = await open.relay({ auth: true });
     const key = newKey();
-    const set = open.set([talk(relay.url, { auth: true })], { key, clock: hurried(20) });
+    const set = open.set([talk(relay.url, { auth: true })], { key, random: hasty });
     const { contents, onEvent } = listener();
     const live = set.subscribe({ filter: () => ({ kinds: [1] }), roles: ['dm'], onEvent });
     expect(await live.ready(PATIENCE_MS)).toBe(1);
@@ -186,7 +186,7 @@ describe('NIP-42', () => {
     await until(() => contents().length === 1);
     relay.drop();
     await until(() => set.status()[0]?.state !== 'open');
-    expect(await live.ready(PATIENCE_MS * 20)).toBe(1);
+    expect(await live.ready(PATIENCE_MS)).toBe(1);
     await set.publishTo(note(key, 'two'), [relay.url]);
     await until(() => contents().includes('two'));
   });
