@@ -104,7 +104,7 @@ async function scenario(
 
 /** Long enough for the compiler to have seen everything; a server runs for weeks, not for seconds. */
 const warmUp = (options: { stream: boolean; connections: number }) =>
-  options.stream ? { requests: 2 * options.connections } : { seconds: 3 };
+  options.stream ? { requests: 2 * options.connections } : { seconds: 10 };
 
 const cpuOf = (samples: Sample[] | undefined): number => median((samples ?? []).map((sample) => sample.cpu));
 const rpsOf = (samples: Sample[] | undefined): number => median((samples ?? []).map((sample) => sample.rps));

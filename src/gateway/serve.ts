@@ -87,31 +87,23 @@ export function createServe(parts: ServeParts): (request: InferenceRequest) => P
 }
 
 /** Tries the offers in order; a failure before the first byte costs nothing and leads to the next. */
-async function ask(
+function ask(
   parts: ServeParts,
   request: InferenceRequest,
   facts: ChatRequestFacts,
   offers: readonly Priced[],
   payer: Payer,
+  index = 0,
 ): Promise<Answer> {
-  for (const [index, offer] of offers.entries()) {
-    try {
-      return await askOne(parts, request, facts, offer, payer, `${request.id}:${index}`);
-    } catch (error) {
-      const last = index === offers.length - 1;
-      if (last || request.gone.cancelled || !(error instanceof NodeError) || !isTheirFault(error))
-        throw error;
-      parts.log.warn('gateway.upstream.failed', {
-        request_id: request.id,
-        upstream: offer.upstream.id,
-        code: error.code,
-      });
-    }
-  }
-  throw new NodeError(
-    'upstream_unavailable',
-    'No AI server answers for this model now. Nothing was charged.',
-  );
+  const offer = offers[index] as Priced;
+  const answer = askOne(parts, request, facts, offer, payer, `${request.id}:${index}`);
+  if (index === offers.length - 1) return answer;
+  return answer.catch((error: unknown) => {
+    if (request.gone.cancelled || !(error instanceof NodeError) || !isTheirFault(error)) throw error;
+    const { id } = offer.upstream;
+    parts.log.warn('gateway.upstream.failed', { request_id: request.id, upstream: id, code: error.code });
+    return ask(parts, request, facts, offers, payer, index + 1);
+  });
 }
 
 async function askOne(
