@@ -1,12 +1,14 @@
 /** Commands for buyers: `discover`, and `demo`, the whole network on one machine. */
 import type { Command } from 'commander';
 import { type CommandContext, wholeNumber } from './cli-context.ts';
+import { addChatCommand } from './cli-chat.ts';
 import { addDiscoverCommand } from './cli-discover.ts';
 import { addProxyCommand } from './cli-proxy.ts';
 
 export function addBuyerCommands(program: Command, context: CommandContext): void {
   addDiscoverCommand(program, context);
   addProxyCommand(program, context);
+  addChatCommand(program, context);
 
   program
     .command('demo')

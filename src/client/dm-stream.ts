@@ -19,7 +19,7 @@ export interface DmStream {
   missing: () => number | undefined;
   /** Whether every frame up to the end is there. */
   complete: () => boolean;
-  /** The next event in order; undefined if it is not there yet. Throws DmDamage for what is not what was sent. */
+  /** The next event with a text, in order; undefined if it is not there yet. Throws DmDamage for what is not what was sent. */
   next: () => Promise<DmChunk | undefined>;
 }
 
@@ -68,17 +68,20 @@ export function createDmStream(): DmStream {
     missing,
     complete: () => last !== undefined && missing() === undefined,
     next: async () => {
-      while (!frames.has(at) && has(at)) at += 1;
-      const frame = frames.get(at);
-      if (frame === undefined) {
-        if (last !== undefined && at >= last) checkDigest();
-        return undefined;
+      for (;;) {
+        while (!frames.has(at) && has(at)) at += 1;
+        const frame = frames.get(at);
+        if (frame === undefined) {
+          if (last !== undefined && at >= last) checkDigest();
+          return undefined;
+        }
+        frames.delete(at);
+        at += 1;
+        const data = await textOf(frame);
+        hash.update(data);
+        // Without a text it only says that the node is still there.
+        if (data !== '') return { data, ...(frame.e === undefined ? {} : { event: frame.e }) };
       }
-      frames.delete(at);
-      at += 1;
-      const data = await textOf(frame);
-      hash.update(data);
-      return { data, ...(frame.e === undefined ? {} : { event: frame.e }) };
     },
   };
 

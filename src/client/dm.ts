@@ -212,6 +212,10 @@ function envelope({ code, message, status, need_msat: need, id }: ErrorFrame): R
   return { error, detail: { error }, request_id: id };
 }
 
+/** Whether an answer brings money, which the node keeps for us until `taken()`. */
+export const bringsEcash = ({ change, body }: DmAnswer): boolean =>
+  change !== undefined || (body.length <= LIMITS.token.charsMax && body.includes('"cashu'));
+
 /**
  * One request as an async iterable of events; what it returns is the end of the answer. For callers that need only
  * one of both: `for await` the events, or `await (await client.ask(request)).answer`.

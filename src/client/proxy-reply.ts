@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
-import { type DmAnswer, type DmCall, type DmChunk, DmFailure } from './dm.ts';
+import { bringsEcash, type DmAnswer, type DmCall, type DmChunk, DmFailure } from './dm.ts';
 
 /** Paths whose streams end with `data: [DONE]`; the others have named events of their own. */
 const ENDS_WITH_DONE = /^\/(?:v1\/)?(?:chat\/)?completions\b/;
@@ -79,12 +79,13 @@ async function writeEvents(
 }
 
 function writeWhole(answer: DmAnswer, response: ServerResponse): void {
-  const { status, headers, body, change } = answer;
+  const { status, headers, body, change, cost } = answer;
   for (const [name, value] of Object.entries(headers)) {
     if (/^[a-z0-9-]+$/i.test(name) && !HOP.includes(name.toLowerCase()))
       response.setHeader(name, oneLine(value));
   }
   if (change !== undefined) response.setHeader('x-cashu', oneLine(change));
+  if (cost !== undefined) response.setHeader('x-routstr-cost-msats', String(cost));
   response.writeHead(status, { 'content-length': String(body.length) });
   response.end(body);
 }
@@ -99,7 +100,7 @@ async function handedOver(call: DmCall, answer: DmAnswer, response: ServerRespon
   if (!response.writableFinished && !response.destroyed) {
     await new Promise<void>((resolve) => response.once('close', resolve));
   }
-  if (answer.change !== undefined && response.writableFinished) await call.taken();
+  if (bringsEcash(answer) && response.writableFinished) await call.taken();
 }
 
 async function write(response: ServerResponse, text: string): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { NodeError } from '../base/error.ts';
+import { sha256Hex } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import { errorKind, type Logger } from '../base/log.ts';
 import type { Msat } from '../base/money.ts';
@@ -63,6 +64,7 @@ export function createProxy(options: ProxyOptions): Server {
       headers: passed(request),
       ...(body.length === 0 ? {} : { body }),
       ...guard.credential(request),
+      ...idOf(request),
       ...(options.maxMsat === undefined ? {} : { maxMsat: options.maxMsat }),
       stream,
       signal: gone.signal,
@@ -126,15 +128,20 @@ function wantsStream(body: Buffer): boolean {
   }
 }
 
+/** A client that repeats its Idempotency-Key asks for the outcome of the request that it sent before. */
+function idOf({ headers }: IncomingMessage): Pick<DmRequest, 'id'> {
+  const key = headers['idempotency-key'];
+  return typeof key === 'string' && key !== '' ? { id: sha256Hex(key).slice(0, 32) } : {};
+}
+
 const PASSED = [
   'accept',
   'anthropic-beta',
   'anthropic-version',
   'content-type',
-  'idempotency-key',
   'key-expiry-time',
   'refund-lnurl',
-  'x-cashu-change',
+  'x-claim-secret',
 ];
 
 const passed = (request: IncomingMessage): Record<string, string> =>

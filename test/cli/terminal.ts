@@ -17,10 +17,13 @@ export function fakeTerminal(options: {
   isTTY?: boolean;
   /** What the person types. */
   types?: string;
+  /** Whether it is a person who types, and not a pipe. */
+  person?: boolean;
 }): Terminal {
   const written = { out: '', err: '' };
   const stdin = new PassThrough();
   if (options.types !== undefined) stdin.end(options.types);
+  if (options.person === true) Object.assign(stdin, { isTTY: true });
   let stop = (): void => undefined;
   return {
     done: () =>

@@ -155,7 +155,8 @@ describe('what gets lost', () => {
       send({ t: 'data', id, seq: 0, d: 'a' });
       send({ t: 'data', id, seq: 1 });
       send({ t: 'data', id, seq: 2, d: 'b' });
-      send(result(id, { body: undefined, last: 3, sha256: sha256('ab') }));
+      send({ t: 'data', id, seq: 3, d: '' });
+      send(result(id, { body: undefined, last: 4, sha256: sha256('ab') }));
     });
     expect(await textOf(askOverDm(dmClient(open, [relay], node.key), chat))).toBe('ab');
   });

@@ -115,6 +115,15 @@ describe('story', () => {
     expect(JSON.stringify(node.frames[0])).not.toContain('sk-proj');
   });
 
+  test('a repeated Idempotency-Key is a repeated request: the node sees one id', async () => {
+    const { url, node } = await proxied(({ id }, send) => send(ok(id)));
+    for (const key of ['a', 'a', 'b'])
+      await fetch(`${url}/v1/models`, { headers: { 'idempotency-key': key } });
+    const [first, second, third] = node.frames.map((frame) => (frame as RequestFrame).id);
+    expect(second).toBe(first);
+    expect(third).not.toBe(first);
+  });
+
   test('change comes back in the header and is acknowledged once it was read', async () => {
     const { url, node } = await proxied(({ id }, send) =>
       send({ ...ok(id), change: 'cashuBrest' } as NodeFrame),
