@@ -101,6 +101,9 @@ export function createInvoices(parts: {
   }
 
   async function statusOf(operation: MintOperation, proof: InvoiceProof): Promise<InvoiceStatus> {
+    // Done in memory may not be on disk yet, and a crash must not take back a key that somebody was told.
+    if (operation.state === 'done' && operation.plan)
+      await ledger.completeMint(operation.id, [], operation.plan).durable;
     const status = invoiceStatus(operation, unixSeconds(clock));
     const apiKey = status.status === 'paid' ? await claims.keyFor(operation, proof) : undefined;
     return { ...status, ...(apiKey && { apiKey }) };

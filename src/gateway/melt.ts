@@ -152,6 +152,8 @@ export function createMelts(parts: {
       } catch (error) {
         if (!(error instanceof NodeError) || !MINT_TROUBLE.has(error.code)) throw error;
         log.warn('gateway.melt.mint_away', { mint: shelf.mint, error: errorKind(error) });
+        // What was found before is no answer any more: with another quote it might have been enough.
+        outcome = undefined;
         failure = error;
         at += 1;
         continue;

@@ -3,9 +3,9 @@
  *
  *   (not the first attempt) state of the quote ──► PAID | PENDING end here; UNPAID: the same request again
  *   attempt ──► 200 PAID ─────────► paid, with the change of the answer or a restore of the blanks
- *      │──► 200 PENDING ──────────► pending
+ *      │──► first 200 PENDING ────► pending
  *      │──► no answer, 5xx, 429 ──► unresolved; of 429 nothing can arrive any more
- *      └──► refusal, 200 UNPAID ──► state of the quote
+ *      └──► refusal, 200 UNPAID, a later 200 PENDING ──► state of the quote
  *                                     ├─ PAID ──► paid      ├─ PENDING ──► pending
  *                                     └─ UNPAID ──► inputs all UNSPENT ──► unpaid
  *                                                   some SPENT, and the quote still UNPAID ──► contradiction
@@ -62,7 +62,10 @@ export async function meltRound(task: MeltTask, tools: MeltTools): Promise<MeltR
   if (answer.kind !== 'ok') return unresolved(answer, answer.kind !== 'failed');
   const state = readMeltState(answer.body);
   if (state === undefined) return unresolved(answer);
-  return state.state === 'UNPAID' ? look(task, tools, blinded, 0) : ended(task, tools, state, blinded);
+  if (state.state === 'UNPAID') return look(task, tools, blinded, 0);
+  // An answer from the mint's memory (NUT-19) may be older than the end of the payment; the quote is not.
+  if (state.state === 'PENDING' && !task.firstAttempt) return look(task, tools, blinded, 0);
+  return ended(task, tools, state, blinded);
 }
 
 async function quoteState(task: MeltTask, tools: MeltTools): Promise<MeltState | MintAnswer> {

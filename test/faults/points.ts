@@ -20,10 +20,39 @@ export const POINTS = {
     'completeSend',
     'sweepDust',
     'putValue',
+    'openMint',
+    'planMint',
+    'completeMint',
+    'openMelt',
+    'completeMelt',
+    'planReclaim',
+    'completeReclaim',
   ],
-  wallet: ['planReceive', 'swap', 'activeKeyset', 'encodeToken'],
+  wallet: [
+    'planReceive',
+    'swap',
+    'activeKeyset',
+    'encodeToken',
+    'mintQuote',
+    'mintQuoteState',
+    'mintTokens',
+    'invoiceOf',
+    'meltQuote',
+    'melt',
+  ],
   upstream: ['complete'],
-  gateway: ['serve', 'create', 'topUp', 'refund', 'claimChange', 'changeOf', 'info'],
+  gateway: [
+    'serve',
+    'create',
+    'topUp',
+    'refund',
+    'claimChange',
+    'changeOf',
+    'info',
+    'invoice',
+    'status',
+    'refundTo',
+  ],
 } as const;
 
 /** `durable`: the entry is on disk, and whoever waits for it does not know yet. */
@@ -41,6 +70,9 @@ export const pointNames = (): string[] => [
   'gateway.receipt.after',
 ];
 
+/** Parts of a port whose calls are points as well. */
+const PARTS = new Set(['accounts', 'lightning']);
+
 type Call = (...args: unknown[]) => unknown;
 type Fields = Record<string, unknown>;
 const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
@@ -55,7 +87,7 @@ export function withPoints<Port extends object>(name: keyof typeof POINTS, port:
       wrapped[key] = (POINTS[name] as readonly string[]).includes(key)
         ? around(`${name}.${key}`, call, point)
         : call;
-    else wrapped[key] = key === 'accounts' ? withPoints(name, value as object, point) : value;
+    else wrapped[key] = PARTS.has(key) ? withPoints(name, value as object, point) : value;
   }
   return wrapped as Port;
 }

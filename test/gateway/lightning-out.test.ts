@@ -1,6 +1,7 @@
 /** Payments at the till: lost answers, payments that hang, lying mints, and a process that dies between any two steps. */
 import { describe, expect, test } from 'vitest';
 import type { MintFault } from '../../src/demo/mint.ts';
+import { playInvoice } from '../../src/demo/play-invoice.ts';
 import { LIMITS } from '../../src/base/limits.ts';
 import { msat } from '../../src/base/money.ts';
 import { payOutEarnings } from '../../src/gateway/lightning.ts';
@@ -155,6 +156,22 @@ describe('a payment', () => {
     await kit.account(50);
     const next = await kit.refund(account);
     expect(next?.operation.id).not.toBe(one?.operation.id);
+    expectAllBooked(kit);
+  });
+
+  test('of everything waits for a mint that fails between two quotes, and does not call the balance too small', async () => {
+    const kit = await newLightningTill();
+    const account = await kit.account(60);
+    kit.mint.setRoute({ reserve: 10 });
+    const timestamp = Math.floor(kit.clock.now() / 1000);
+    kit.address.nextInvoice((msat) => playInvoice(msat, { timestamp }));
+    kit.address.nextInvoice((msat) => {
+      kit.mint.failNext('status-500', { path: '/v1/melt/quote/bolt11' });
+      return playInvoice(msat, { timestamp });
+    });
+    expect(await outcome(kit.refund(account))).toBe('mint_unreachable');
+    expect(kit.available(account)).toBe(60_000);
+    expect((await kit.refund(account))?.operation).toMatchObject({ amount: 50, state: 'done' });
     expectAllBooked(kit);
   });
 

@@ -106,6 +106,42 @@ export function createHttpTill(url: string, model: string): HttpTill {
         }),
         tokenTold,
       ),
+    invoice: async ({ sats, bearer }) =>
+      read(
+        await post(
+          '/lightning/invoice',
+          { amount_sats: sats, purpose: bearer === undefined ? 'create' : 'topup' },
+          bearer === undefined ? {} : bearing(bearer),
+        ),
+        (json) => ({
+          id: String(json['invoice_id']),
+          invoice: String(json['bolt11']),
+          claimSecret: String(json['claim_secret']),
+        }),
+      ),
+    invoiceStatus: async (id, claimSecret) =>
+      read(
+        await ask(`/lightning/invoice/${id}/status`, {
+          method: 'GET',
+          headers: { 'x-claim-secret': claimSecret },
+        }),
+        (json) => ({
+          status: String(json['status']),
+          ...(typeof json['api_key'] === 'string' && { key: json['api_key'] }),
+        }),
+      ),
+    remit: async (bearer, { address, sats, idempotencyKey }) =>
+      read(
+        await post(
+          '/v1/wallet/refund',
+          { lightning_address: address, ...(sats !== undefined && { amount_sats: sats }) },
+          {
+            ...bearing(bearer),
+            ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
+          },
+        ),
+        (json) => ({ sats: Number(json['sats']), fee: Number(json['fee_msats']) }),
+      ),
     ready: async () => (await ask('/readyz', { method: 'GET' }))?.status === 200,
     close: () => pool.destroy(),
   };

@@ -19,16 +19,17 @@ const PATIENCE = new Set([
   'node_draining',
   'overloaded',
   'storage_unavailable',
+  'address_unreachable',
 ]);
 
 /** Undefined: no final answer came, which is counted as unresolved. */
 export async function persist<T>(
   what: string,
   ask: () => Promise<Reply<T>>,
-  parts: { verdict: Verdict; pauses: Pauses },
+  parts: { verdict: Verdict; pauses: Pauses; triesMax?: number },
 ): Promise<Final<T> | undefined> {
-  const { verdict, pauses } = parts;
-  for (let tries = 0; tries < TRIES_MAX; tries++) {
+  const { verdict, pauses, triesMax = TRIES_MAX } = parts;
+  for (let tries = 0; tries < triesMax; tries++) {
     verdict.asked += 1;
     const reply = await ask();
     if (reply.kind === 'ok') {
@@ -38,7 +39,7 @@ export async function persist<T>(
     if (reply.kind === 'refused' && !PATIENCE.has(reply.code)) return reply;
     await pauses.again(tries, reply.kind === 'lost');
   }
-  verdict.found('unresolved', `${what}: no final answer after ${TRIES_MAX} tries`);
+  verdict.found('unresolved', `${what}: no final answer after ${triesMax} tries`);
   return undefined;
 }
 
@@ -52,7 +53,9 @@ export async function atOnce<T>(
   const replies = await Promise.all(Array.from({ length: count }, ask));
   const yes = replies.filter((reply) => reply.kind === 'ok');
   const [first] = yes;
-  if (first === undefined) return replies[0] ?? { kind: 'lost' };
+  // While one is unanswered, the refusals of the others are not the last word.
+  if (first === undefined)
+    return replies.find(({ kind }) => kind === 'lost') ?? replies[0] ?? { kind: 'lost' };
   if (yes.some((other) => !same(first, other))) onContradiction();
   return first;
 }

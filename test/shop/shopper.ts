@@ -1,5 +1,6 @@
 /** Shopper: buys with keys and one by one, repeats what was not answered, and holds the node to every word. */
 import { createAccountBook, type AccountBook } from './account-book.ts';
+import { type Streets, createLightningErrands } from './lightning-errands.ts';
 import { type Pauses, atOnce, persist } from './persist.ts';
 import type { ChatWish, Final, PaidTold, Purse, Reply, Till, Token } from './till.ts';
 import type { Verdict } from './verdict.ts';
@@ -21,6 +22,8 @@ export interface ShopperParts {
   refundFeeMost: number;
   /** Then one payout may be less than asked for: as much as one mint has. */
   severalMints?: boolean;
+  /** Lightning, where there is any. */
+  streets?: Streets | undefined;
   trace?: (line: string) => void;
 }
 
@@ -56,6 +59,27 @@ export function createShopper(parts: ShopperParts): Shopper {
       atOnce(count, ask, same, () => verdict.found('duplicated', `${what}: two answers to one request`));
   }
 
+  const lightning =
+    parts.streets &&
+    createLightningErrands({
+      ...tools,
+      till,
+      streets: parts.streets,
+      random,
+      feeMost: parts.refundFeeMost,
+      trace,
+      often,
+    });
+
+  /** A key by invoice, used as any other. */
+  async function lightningErrand(label: string): Promise<void> {
+    const bought = await lightning?.buyKey(label);
+    if (bought === undefined) return;
+    const book = createAccountBook(label, verdict);
+    book.credit(bought.credit);
+    await spendKey(label, bought.key, bought.key, book);
+  }
+
   async function keyErrand(label: string): Promise<void> {
     const token = await purse.take();
     trace(`${label} create with ${token.sats}`);
@@ -76,22 +100,36 @@ export function createShopper(parts: ShopperParts): Shopper {
     if (made.balance !== credit)
       verdict.found(made.balance < credit ? 'lost' : 'duplicated', `${label}: ${made.balance} of ${credit}`);
     const { key } = made;
-    const bearer = chance(0.3) ? token.text : key;
+    await spendKey(label, key, chance(0.3) ? token.text : key, book);
+  }
+
+  async function spendKey(label: string, key: string, bearer: string, book: AccountBook): Promise<void> {
     for (let step = upTo(24); step > 0; step--) await keyStep(label, key, bearer, book);
     await look(label, key, book);
+    // Fees leave a rest that an address cannot get.
+    if (lightning && chance(0.4)) {
+      await lightning.remit(label, key, 'all', book);
+      await look(label, key, book);
+    }
     await refundAll(label, key, book);
     await look(label, key, book);
   }
 
   async function keyStep(label: string, key: string, bearer: string, book: AccountBook): Promise<void> {
     const dice = random();
-    if (dice < 0.72) await chat(label, bearer, book);
+    if (lightning && chance(0.1)) await lightningStep(label, key, book);
+    else if (dice < 0.72) await chat(label, bearer, book);
     else if (dice < 0.82)
       await Promise.all(Array.from({ length: upTo(3) }, () => chatTogether(label, bearer, book)));
     else if (dice < 0.86) await topUp(label, key, book);
     else if (dice < 0.92) await refundSome(label, key, book);
     else if (dice < 0.96) await steal(label, key);
     else await look(label, key, book);
+  }
+
+  async function lightningStep(label: string, key: string, book: AccountBook): Promise<void> {
+    if (chance(0.5)) await lightning?.topUp(label, key, book);
+    else await lightning?.remit(label, key, upTo(6), book);
   }
 
   async function chat(label: string, bearer: string, book: AccountBook): Promise<void> {
@@ -306,7 +344,8 @@ export function createShopper(parts: ShopperParts): Shopper {
       while (!enough()) {
         errands += 1;
         const label = `${name}.${errands}`;
-        await (chance(0.6) ? keyErrand(label) : onceErrand(label));
+        if (lightning && chance(0.2)) await lightningErrand(label);
+        else await (chance(0.6) ? keyErrand(label) : onceErrand(label));
       }
     },
   };

@@ -30,6 +30,17 @@ export interface TokenTold {
   sats: number;
 }
 
+export interface InvoiceTold {
+  id: string;
+  invoice: string;
+  claimSecret: string;
+}
+/** A refund that was paid over Lightning. `fee` in msat: what it took beside. */
+export interface Remitted {
+  sats: number;
+  fee: number;
+}
+
 export interface ChatWish {
   stream: boolean;
   words: number;
@@ -48,6 +59,13 @@ export interface Till {
   /** Change of a one-shot payment by its original token. */
   claim: (token: string) => Promise<Reply<TokenTold>>;
   refund: (bearer: string, wish: { sats?: number; idempotencyKey?: string }) => Promise<Reply<TokenTold>>;
+  /** Without a bearer: for a new key. */
+  invoice: (wish: { sats: number; bearer?: string }) => Promise<Reply<InvoiceTold>>;
+  invoiceStatus: (id: string, claimSecret: string) => Promise<Reply<{ status: string; key?: string }>>;
+  remit: (
+    bearer: string,
+    wish: { address: string; sats?: number; idempotencyKey?: string },
+  ) => Promise<Reply<Remitted>>;
 }
 
 /** A token as its owner knows it. `fee`: what its mint takes from whoever swaps it. */

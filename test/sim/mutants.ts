@@ -102,6 +102,36 @@ export const MUTANTS: Record<string, Mutant> = {
     },
   }),
 
+  /** No answer to a payment is taken for a no. */
+  'payment without an answer given back': ({ ledger, wallet }) => ({
+    ledger,
+    wallet: {
+      ...wallet,
+      lightning: {
+        ...wallet.lightning,
+        melt: async (request) => {
+          const outcome = await wallet.lightning.melt(request);
+          return outcome.outcome === 'unresolved' ? { outcome: 'unpaid', code: 0 } : outcome;
+        },
+      },
+    },
+  }),
+
+  /** An invoice is credited when it is paid, whether or not the mint signs anything for it. */
+  'invoice credited before it is minted': ({ ledger, wallet }) => ({
+    ledger,
+    wallet: {
+      ...wallet,
+      lightning: {
+        ...wallet.lightning,
+        mintTokens: (request) => {
+          const { plan } = request;
+          return Promise.resolve({ outcome: 'signed', blindSignatures: plan.amounts.map(() => POINT), plan });
+        },
+      },
+    },
+  }),
+
   /** Whatever an upstream says was used is charged. */
   'unclamped usage': ({ ledger, wallet }) => ({
     ledger: { ...ledger, settle: (id, cost) => ledger.settle(id, msat(cost * 10)) },

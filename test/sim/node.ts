@@ -10,6 +10,7 @@ import type { RateSource } from '../../src/pricing/rate.ts';
 import type { Wallet } from '../../src/wallet/wallet.ts';
 import { withPoints } from '../faults/points.ts';
 import type { Disk } from './disk.ts';
+import type { SimLightning } from './lightning.ts';
 import type { SimMint } from './mint.ts';
 import type { VirtualTime } from './time.ts';
 import { type UpstreamMood, createSimCatalogue, createSimUpstream } from './upstream.ts';
@@ -35,6 +36,7 @@ export class Died extends Error {
   }
 }
 
+export const OPERATOR_ADDRESS = 'operator@sim.test';
 const KEY = new Uint8Array(32).fill(7);
 
 export interface SimNodeParts {
@@ -42,6 +44,8 @@ export interface SimNodeParts {
   random: () => number;
   disk: Disk;
   mints: readonly SimMint[];
+  lightning: SimLightning;
+  addressFails: () => boolean;
   upstreamMood: () => UpstreamMood;
   /** Visits a point; true if the process dies there. */
   diesAt: (point: string) => boolean;
@@ -53,7 +57,7 @@ export async function startSimNode(
   parts: SimNodeParts,
   onProcess: (die: () => void) => void,
 ): Promise<SimNode> {
-  const { time, random, disk, mints, upstreamMood, diesAt, mutant } = parts;
+  const { time, random, disk, mints, lightning, addressFails, upstreamMood, diesAt, mutant } = parts;
   let dead = false;
   let announce: () => void = () => undefined;
   const death = new Promise<void>((resolve) => (announce = resolve));
@@ -79,7 +83,11 @@ export async function startSimNode(
       throw new Died();
     }),
   ]);
-  const ports = { ledger: real, wallet: createSimWallet({ mints, clock, log }), time };
+  const ports = {
+    ledger: real,
+    wallet: createSimWallet({ mints, lightning, addressFails, clock, log }),
+    time,
+  };
   const { ledger, wallet } = mutant?.(ports) ?? ports;
   const upstreams = ['one', 'two'].map((id) =>
     withPoints('upstream', createSimUpstream({ id, clock, random, mood: upstreamMood }), point),
@@ -93,6 +101,7 @@ export async function startSimNode(
       rate: { msatPerUsd: () => 1_000_000 } as unknown as RateSource,
       limits: { requestsPerMinute: 0, identicalRequests: 0 },
       childKeyCost: ZERO,
+      payout: { lightningAddress: OPERATOR_ADDRESS, thresholdSats: 20 },
       secrets: { sealer: createSealer(KEY), keySecret: new Secret(KEY) },
       clock,
       log,

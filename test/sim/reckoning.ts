@@ -1,27 +1,37 @@
 /** Reckoning of a history: what the mints know, against what the node has and what its buyers were told. */
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import type { Verdict } from '../shop/verdict.ts';
+import type { SimLightning } from './lightning.ts';
 import type { SimMint } from './mint.ts';
+import { OPERATOR_ADDRESS } from './node.ts';
 import { decodeToken, proofsOfNode } from './wallet.ts';
+import { unfinished, watchBooks } from './watch.ts';
 
 export function reckon(parts: {
   ledger: Ledger;
   mints: readonly SimMint[];
+  lightning: SimLightning;
+  /** Msats that addresses of buyers have to have, by address. */
+  awaited: ReadonlyMap<string, number>;
   /** Every token that was ever issued or paid out to a buyer. */
   told: readonly string[];
   verdict: Verdict;
 }): void {
-  const { ledger, mints, told, verdict } = parts;
+  const { ledger, mints, lightning, awaited, told, verdict } = parts;
   const lies = mints.reduce((sum, mint) => sum + mint.lies(), 0);
-  const { executing, blocked } = ledger.health();
-  for (let i = 0; i < executing; i++) verdict.found('unresolved', 'an operation is still executing');
+  const { blocked } = ledger.health();
+  for (let i = unfinished(ledger); i > 0; i--) verdict.found('unresolved', 'an operation is still executing');
   if (blocked > lies) verdict.found('unresolved', `${blocked} operations are blocked, with ${lies} lies`);
+  watchBooks(parts);
   for (const mint of mints) reckonMint(mint, parts, lies);
-  const { drift, equity } = ledger.totals();
-  if (drift !== 0) verdict.found('lost', `drift of ${drift} msat`);
-  for (const [name, amount] of Object.entries(equity))
-    if (amount < 0)
-      verdict.found('lost', `the node paid ${Math.abs(amount)} msat out of its own pocket (${name})`);
+  for (const [address, msats] of awaited) arrived(address, msats);
+  arrived(OPERATOR_ADDRESS, 0 - (ledger.totals().equity['payouts'] ?? 0));
+
+  function arrived(address: string, wanted: number): void {
+    const got = lightning.received(address);
+    if (got !== wanted)
+      verdict.found(got < wanted ? 'lost' : 'duplicated', `${address} got ${got} msat and not ${wanted}`);
+  }
   for (const text of new Set(told)) {
     const { mint: url, proofs } = decodeToken(text);
     const mint = mints.find((each) => each.url === url);
@@ -35,14 +45,14 @@ function reckonMint(
   { ledger, told, verdict }: Parameters<typeof reckon>[0],
   lies: number,
 ): void {
+  if (mint.unissued() > 0)
+    verdict.found('lost', `${mint.unissued()} invoices were paid and nothing was minted for them`);
   const withNode = proofsOfNode(
     ledger
       .proofs()
       .filter((row) => row.mint === mint.url)
       .map(({ proof }) => proof),
   );
-  const bad = withNode.filter((proof) => !mint.isGood(proof));
-  if (bad.length > 0) verdict.found('lost', `${bad.length} proofs of the node are worth nothing`);
   const withBuyers = new Map<string, number>();
   for (const text of told) {
     const token = decodeToken(text);

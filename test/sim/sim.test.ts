@@ -14,6 +14,7 @@ test.each([...seeds, ...fresh])(
     expect(verdict.findings).toEqual([]);
     expect(verdict.acked).toBeGreaterThan(0);
   },
+  120_000,
 );
 
 test('a process that dies at any point of an ordinary history comes back whole', async () => {

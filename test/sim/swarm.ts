@@ -1,5 +1,6 @@
 /** Swarm: each seed draws which faults exist in its world, and how often they strike. */
 import type { MintMood } from './mint.ts';
+import type { Route } from './mint-quotes.ts';
 import type { UpstreamMood } from './upstream.ts';
 
 export interface Swarm {
@@ -16,6 +17,12 @@ export interface Swarm {
   flushMs: number;
   writeFails: number;
   dropsAnswer: number;
+  /** Buyers use Lightning as well. */
+  lightning: boolean;
+  /** Waits until invoices that nobody pays are over, and earnings are paid out. */
+  toTheEnd: boolean;
+  addressFails: number;
+  route: Partial<Record<Route, number>>;
   mint: Partial<Record<MintMood, number>>;
   upstream: Partial<Record<UpstreamMood, number>>;
 }
@@ -36,6 +43,10 @@ export function drawSwarm(random: () => number): Swarm {
     flushMs: pick(0.5, 5, 60),
     writeFails: rate(0.003),
     dropsAnswer: rate(0.05),
+    lightning: random() < 0.7,
+    toTheEnd: random() < 0.1,
+    addressFails: rate(0.1),
+    route: { fails: rate(0.2), pending: rate(0.3), 'pending-fails': rate(0.2) },
     mint: {
       before: rate(0.15),
       after: rate(0.15),

@@ -128,6 +128,34 @@ export function createSimTill(parts: {
           ),
         ),
       ),
+    invoice: ({ sats, bearer }) =>
+      call(async ({ lightning }) => {
+        const to = bearer === undefined ? undefined : credentialOf(bearer);
+        const request: Parameters<typeof lightning.invoice>[0] = {
+          amountSats: sats,
+          terms: {},
+          ...(to?.kind === 'key' && { to }),
+        };
+        const { id, invoice, claimSecret } = await lightning.invoice(request);
+        return { id, invoice, claimSecret: claimSecret?.reveal() ?? '' };
+      }),
+    invoiceStatus: (id, claimSecret) =>
+      call(async ({ lightning }) => {
+        const { status, apiKey } = await lightning.status(id, { claimSecret: new Secret(claimSecret) });
+        return { status, ...(apiKey && { key: apiKey.reveal() }) };
+      }),
+    remit: (bearer, { address, sats, idempotencyKey }) =>
+      call(async ({ accounts, lightning }) => {
+        const account = await accounts.refundable(credentialOf(bearer));
+        const given =
+          idempotencyKey === undefined
+            ? undefined
+            : { key: idempotencyKey, request: `refund ${sats} to ${address}` };
+        const sent = await lightning.refundTo(account, { address, amountSats: sats }, given);
+        if (sent === undefined) throw new Error('a refund to an address became a token');
+        const { amount, spent } = sent.operation;
+        return { sats: amount, fee: (spent ?? NaN) - amount * 1000 };
+      }),
   };
 }
 

@@ -21,7 +21,8 @@ interface Event {
   run: () => void;
 }
 
-const START = 1_760_000_000_000;
+/** Where the wall clock stands at the beginning. */
+export const START_MS = 1_760_000_000_000;
 
 export function createVirtualTime(): VirtualTime {
   const { setImmediate: realImmediate, setTimeout: realTimeout } = globalThis;
@@ -73,7 +74,7 @@ export function createVirtualTime(): VirtualTime {
     at,
     sleep: (ms) => new Promise((resolve) => at(ms, resolve)),
     clockFor: (isDead) => ({
-      now: () => START + Math.floor(now),
+      now: () => START_MS + Math.floor(now),
       monotonic: () => now,
       sleep: (ms, signal) =>
         new Promise((resolve) => {

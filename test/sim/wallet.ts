@@ -6,16 +6,23 @@ import type { OutputPlan, StoredProof } from '../../src/base/proof.ts';
 import { Secret } from '../../src/base/secret.ts';
 import type { Clock } from '../../src/base/time.ts';
 import { tokenTextHash } from '../../src/base/token-text.ts';
+import { type Breaker, createBreaker } from '../../src/wallet/breaker.ts';
+import type { Curve } from '../../src/wallet/curve.ts';
+import { createLightning } from '../../src/wallet/lightning-mint.ts';
+import type { MintAnswer } from '../../src/wallet/mint-http.ts';
 import { claimOf } from '../../src/wallet/token.ts';
 import { unknownKeyset } from '../../src/wallet/keysets.ts';
 import { readStates } from '../../src/wallet/mint-answers.ts';
-import type { Mint } from '../../src/wallet/mints.ts';
+import type { Mint, Mints } from '../../src/wallet/mints.ts';
 import { planReceive } from '../../src/wallet/plan.ts';
 import { anyChangeSplit } from '../../src/wallet/split.ts';
 import { swapRound } from '../../src/wallet/swap.ts';
 import type { InputProof, TokenInfo, Wallet } from '../../src/wallet/wallet.ts';
-import { type SimKeyset, type SimMint, blindedOf, yOf } from './mint.ts';
+import type { SimLightning } from './lightning.ts';
+import { type SimMint, yOf } from './mint.ts';
+import { type SimKeyset, blindedOf } from './mint-book.ts';
 
+const SEED = new Uint8Array(64).fill(3);
 const KEYS = Object.fromEntries(Array.from({ length: 24 }, (_, i) => [String(2 ** i), 'key']));
 const PREFIX = 'cashuB';
 
@@ -40,8 +47,15 @@ export const proofsOfNode = (proofs: readonly StoredProof[]): InputProof[] => pr
 const sumOf = (proofs: readonly { amount: number }[]): number =>
   proofs.reduce((sum, { amount }) => sum + amount, 0);
 
-export function createSimWallet(parts: { mints: readonly SimMint[]; clock: Clock; log: Logger }): Wallet {
-  const { clock, log } = parts;
+export function createSimWallet(parts: {
+  mints: readonly SimMint[];
+  lightning: SimLightning;
+  /** True if an address does not answer this time. */
+  addressFails: () => boolean;
+  clock: Clock;
+  log: Logger;
+}): Wallet {
+  const { lightning, addressFails, clock, log } = parts;
   const mints = new Map(parts.mints.map((mint) => [mint.url, openMint(mint)]));
   const refusals = new Map<string, number>();
 
@@ -126,8 +140,30 @@ export function createSimWallet(parts: { mints: readonly SimMint[]; clock: Clock
       const states = await statesOf(mint, secrets);
       return secrets.filter((_, i) => states[i] === 'SPENT').map(claimOf);
     },
-    // No invoice is made or paid in a simulated world.
-    lightning: {} as Wallet['lightning'],
+    lightning: createLightning({
+      mints: { get: mintOf } as unknown as Mints,
+      curve: {
+        blind: (keyset: string, counter: number, count: number) =>
+          Promise.resolve(Array.from({ length: count }, (_, i) => blindedOf(secretOf(keyset, counter + i)))),
+        run: ({ secrets }: { secrets: string[] }) => Promise.resolve(secrets.map(yOf)),
+      } as unknown as Curve,
+      purse: {
+        unblind: (_mint, proofs) => Promise.resolve(proofs.map(ownProof)),
+        encode: () => Promise.reject(new Error('not simulated')),
+      },
+      dleqWatch: { check: () => undefined },
+      addresses: {
+        invoiceOf: async (address, amount) => {
+          await clock.sleep(20);
+          if (addressFails()) throw new NodeError('address_unreachable', 'silent');
+          return lightning.invoiceOf(address, amount);
+        },
+        close: () => undefined,
+      },
+      seed: SEED,
+      clock,
+      log,
+    }),
     paymentRequest: () => 'creqA',
     mints: () =>
       [...mints.values()].map((mint) => ({
@@ -145,6 +181,7 @@ export function createSimWallet(parts: { mints: readonly SimMint[]; clock: Clock
     let known = new Map<string, SimKeyset>();
     let stale = true;
     let quarantined = false;
+    const breaker = createBreaker(clock);
     const infoOf = (id: string) => {
       const keyset = known.get(id);
       return keyset && { ...keyset, unit: 'sat' as const, keys: KEYS };
@@ -159,9 +196,9 @@ export function createSimWallet(parts: { mints: readonly SimMint[]; clock: Clock
       url: sim.url,
       units: ['sat'],
       client: {
-        get: () => Promise.resolve({ kind: 'failed', reason: 'not simulated' }),
-        post: sim.post,
-        reachable: () => true,
+        get: (path) => guarded(breaker, () => sim.get(path)),
+        post: (path, body) => guarded(breaker, () => sim.post(path, body)),
+        reachable: breaker.closed,
         close: () => undefined,
       },
       quarantine: () => {
@@ -187,4 +224,16 @@ export function createSimWallet(parts: { mints: readonly SimMint[]; clock: Clock
       },
     };
   }
+}
+
+/** As the real client does: what failed too often, or asked for a pause, is left alone for a while. */
+async function guarded(breaker: Breaker, send: () => Promise<MintAnswer>): Promise<MintAnswer> {
+  const wait = breaker.enter();
+  if (wait !== undefined)
+    return { kind: wait.why === 'limited' ? 'limited' : 'closed', retryAfterMs: wait.ms };
+  const answer = await send();
+  if (answer.kind === 'limited') breaker.limited(answer.retryAfterMs);
+  else if (answer.kind === 'failed') breaker.failed();
+  else breaker.succeeded();
+  return answer;
 }

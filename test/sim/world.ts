@@ -1,18 +1,18 @@
 /** One history: a world drawn from a seed, run until its faults stop, healed, and then reckoned up. */
-import { silentLogger } from '../../src/base/log.ts';
-import { auditLedger } from '../../src/ledger/level.ts';
 import { seeded } from '../base/random.ts';
-import { SATS_LEAST, createShopper } from '../shop/shopper.ts';
-import type { Purse } from '../shop/till.ts';
+import type { Streets } from '../shop/lightning-errands.ts';
+import { createShopper } from '../shop/shopper.ts';
 import { type Verdict, createVerdict } from '../shop/verdict.ts';
+import { createSimLightning } from './lightning.ts';
 import { createDisk, freshLedger } from './disk.ts';
-import { type SimMint, createSimMint } from './mint.ts';
+import { createSimMint } from './mint.ts';
 import { Died, type Mutant, type SimNode, startSimNode } from './node.ts';
+import { createPurse } from './purse.ts';
 import { reckon } from './reckoning.ts';
 import { type Swarm, drawMood, drawSwarm } from './swarm.ts';
 import { createSimTill } from './till.ts';
-import { createVirtualTime } from './time.ts';
-import { decodeToken, encodeToken } from './wallet.ts';
+import { START_MS, createVirtualTime } from './time.ts';
+import { auditDisk, unfinished, watchBooks } from './watch.ts';
 
 export interface HistoryOptions {
   seed: number;
@@ -39,6 +39,8 @@ export interface History {
 const FEES_MOST = 60_000;
 /** After the last fault everything must be final within this. */
 const HEALING_MS = 3_600_000;
+/** An hour for an invoice, a day of grace, and the slowest pace of asking. */
+const INVOICES_END_MS = 32 * 3_600_000;
 
 export async function runHistory(options: HistoryOptions): Promise<History> {
   const { seed, faultMs = 4_000, crashAt, mutant, trace = () => undefined } = options;
@@ -56,6 +58,8 @@ export async function runHistory(options: HistoryOptions): Promise<History> {
   let die: () => void = () => undefined;
   let over = false;
 
+  const lightning = createSimLightning(time, START_MS);
+  const awaited = new Map<string, number>();
   const mints = Array.from({ length: swarm.mints }, (_, i) =>
     createSimMint({
       name: ['aa', 'bb'][i] ?? 'cc',
@@ -63,6 +67,11 @@ export async function runHistory(options: HistoryOptions): Promise<History> {
       caches: swarm.mintCaches,
       time,
       random,
+      lightning,
+      route: () => {
+        const route = healed ? 'fine' : drawMood(swarm.route, random);
+        return route === 'fine' ? 'paid' : route;
+      },
       mood: (path, ofNode) => {
         if (healed) return 'fine';
         const mood = drawMood(swarm.mint, random);
@@ -94,7 +103,17 @@ export async function runHistory(options: HistoryOptions): Promise<History> {
     while (!over) {
       try {
         node = await startSimNode(
-          { time, random, disk, mints, upstreamMood: () => moodOfUpstream(), diesAt, mutant },
+          {
+            time,
+            random,
+            disk,
+            mints,
+            lightning,
+            addressFails: () => !healed && random() < swarm.addressFails,
+            upstreamMood: () => moodOfUpstream(),
+            diesAt,
+            mutant,
+          },
           (kill) => (die = kill),
         );
         say('ready');
@@ -106,6 +125,7 @@ export async function runHistory(options: HistoryOptions): Promise<History> {
       }
       node = undefined;
       crashes += 1;
+      await auditDisk(disk, verdict);
       await time.sleep(10 + random() * swarm.restartMs);
     }
   }
@@ -117,8 +137,8 @@ export async function runHistory(options: HistoryOptions): Promise<History> {
     if (node?.ledger.health().poisoned === true) {
       say('poisoned');
       node.die();
-    } else if (node && node.ledger.totals().drift !== 0) verdict.found('lost', 'the books do not balance');
-    time.at(250, watch);
+    } else if (node) watchBooks({ ledger: node.ledger, mints, verdict });
+    time.at(healed ? 300_000 : 250, watch);
   }
   function suddenly(): void {
     if (healed) return;
@@ -145,6 +165,12 @@ export async function runHistory(options: HistoryOptions): Promise<History> {
       verdict.found('lost', `broken: ${what.split('\n')[0] ?? ''}`);
     },
   });
+  let addresses = 0;
+  const streets: Streets = {
+    pay: lightning.pay,
+    newAddress: () => `b${++addresses}@sim.test`,
+    expect: (address, msats) => void awaited.set(address, msats),
+  };
   const shoppers = Array.from({ length: swarm.shoppers }, (_, i) =>
     createShopper({
       name: `s${i}`,
@@ -154,6 +180,7 @@ export async function runHistory(options: HistoryOptions): Promise<History> {
       random,
       refundFeeMost: swarm.feePpk > 0 ? FEES_MOST : 0,
       severalMints: swarm.mints > 1,
+      ...(swarm.lightning && { streets }),
       trace: say,
       pauses: { again: (tries) => time.sleep(Math.min(20 * (tries + 1), 2_000)) },
     }),
@@ -169,64 +196,32 @@ export async function runHistory(options: HistoryOptions): Promise<History> {
     await time.run(() => time.now() < faultMs, faultMs);
     healed = true;
     say('healed');
-    const open = () => node === undefined || node.ledger.health().executing > 0;
-    const deadline = time.now() + HEALING_MS;
-    await time.run(() => shopping > 0 || open(), deadline);
+    const open = () => node === undefined || unfinished(node.ledger) > 0;
+    await time.run(() => shopping > 0 || open(), time.now() + HEALING_MS);
     if (shopping > 0) verdict.found('unresolved', `${shopping} buyers wait for ever`);
+    const waiting = () => (node?.ledger.health().executing ?? 1) > 0;
+    if (swarm.toTheEnd) await time.run(waiting, time.now() + INVOICES_END_MS);
+    if (swarm.toTheEnd && waiting()) verdict.found('unresolved', 'an invoice that nobody pays has no end');
     over = true;
     if (node) {
-      reckon({ ledger: node.ledger, mints, told, verdict });
-      let report: Awaited<ReturnType<typeof auditLedger>> | undefined;
-      const closing = node.ledger
-        .close()
-        .then(() =>
-          auditLedger({
-            dir: 'simulated',
-            log: silentLogger,
-            storage: disk.storageFor(() => false),
-          }),
-        )
-        .then((audited) => (report = audited))
-        .catch((error: unknown) => verdict.found('lost', `audit: ${String(error)}`));
+      reckon({ ledger: node.ledger, mints, lightning, awaited, told, verdict });
       let closed = false;
-      void closing.finally(() => (closed = true));
+      const closing = node.ledger.close().then(() => auditDisk(disk, verdict));
+      closing.then(
+        (holds) => {
+          closed = true;
+          if (holds > 0) verdict.found('unresolved', `${holds} holds are open`);
+        },
+        (error: unknown) => {
+          closed = true;
+          verdict.found('lost', `close: ${String(error)}`);
+        },
+      );
       await time.run(() => !closed, Infinity);
-      if (report && report.totals.drift !== 0) verdict.found('lost', `drift ${report.totals.drift}`);
-      if (report && report.openHolds > 0) verdict.found('unresolved', `${report.openHolds} holds are open`);
     } else verdict.found('unresolved', 'the node does not start any more');
   } finally {
     over = true;
     time.restore();
   }
   return { verdict, crashes, events: time.events(), virtualMs: time.now(), visits };
-}
-
-/** New tokens come from any mint; what was paid out pays again. */
-function createPurse(mints: readonly SimMint[], told: string[], random: () => number): Purse {
-  const owned: { text: string; sats: number }[] = [];
-  const faceOf = (text: string): number =>
-    decodeToken(text).proofs.reduce((sum, { amount }) => sum + amount, 0);
-  return {
-    faceOf,
-    take: () => {
-      const at = owned.findIndex(({ sats }) => sats >= SATS_LEAST + 4);
-      const [mine] = at >= 0 && random() < 0.7 ? owned.splice(at, 1) : [];
-      const token = mine ?? fresh();
-      const { mint: url, proofs } = decodeToken(token.text);
-      return Promise.resolve({ ...token, fee: mints.find((mint) => mint.url === url)?.feeOf(proofs) ?? 0 });
-    },
-    put: (text, sats) => {
-      if (!told.includes(text)) told.push(text);
-      if (!owned.some((token) => token.text === text)) owned.push({ text, sats });
-    },
-  };
-
-  function fresh(): { text: string; sats: number } {
-    const mint = mints[Math.floor(random() * mints.length)] as SimMint;
-    const sats = SATS_LEAST + 4 + Math.floor(random() * 50);
-    const amounts = [...sats.toString(2)].reverse().flatMap((bit, i) => (bit === '1' ? [2 ** i] : []));
-    const text = encodeToken(mint.url, mint.issue(amounts));
-    told.push(text);
-    return { text, sats };
-  }
 }

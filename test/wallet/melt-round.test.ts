@@ -1,0 +1,46 @@
+/** A payment whose mint repeats old answers: what counts is the quote. */
+import { expect, test } from 'vitest';
+import type { MintAnswer } from '../../src/wallet/mint-http.ts';
+import { meltRound } from '../../src/wallet/melt-round.ts';
+
+const Y = `03${'22'.repeat(32)}`;
+const INPUT = { id: '00ad268c4d1f5826', amount: 8, secret: 'secret', C: `02${'11'.repeat(32)}` };
+
+/** Answers a POST of the payment with what it said first (NUT-19), whatever became of it. */
+function rememberingMint(quote: 'UNPAID' | 'PENDING' | 'PAID', proof: 'UNSPENT' | 'PENDING' | 'SPENT') {
+  const ok = (body: unknown): Promise<MintAnswer> => Promise.resolve({ kind: 'ok', body });
+  return {
+    get: () => ok({ state: quote }),
+    post: (path: string) =>
+      path === '/v1/checkstate' ? ok({ states: [{ Y, state: proof }] }) : ok({ state: 'PENDING' }),
+    reachable: () => true,
+    close: () => undefined,
+  };
+}
+
+const round = async (client: ReturnType<typeof rememberingMint>, firstAttempt: boolean) => {
+  const { outcome } = await meltRound(
+    {
+      quote: 'q',
+      inputs: [INPUT],
+      blanks: { keyset: INPUT.id, counter: 0, amounts: [] },
+      changeMost: 0,
+      feeReserve: 0,
+      firstAttempt,
+      onlyAsk: false,
+    },
+    { client, blind: () => Promise.resolve([]), ys: () => Promise.resolve([Y]) },
+  );
+  return outcome.outcome;
+};
+
+test('a payment that is pending is waited for, at the first attempt and at any later one', async () => {
+  expect(await round(rememberingMint('PENDING', 'PENDING'), true)).toBe('pending');
+  expect(await round(rememberingMint('PENDING', 'PENDING'), false)).toBe('pending');
+  expect(await round(rememberingMint('UNPAID', 'PENDING'), false)).toBe('pending');
+});
+
+test('a payment that is over does not stay pending because the mint repeats its first answer', async () => {
+  expect(await round(rememberingMint('UNPAID', 'UNSPENT'), false)).toBe('unpaid');
+  expect(await round(rememberingMint('PAID', 'SPENT'), false)).toBe('paid');
+});
