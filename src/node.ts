@@ -11,6 +11,7 @@ import { createHttpFace } from './http/app.ts';
 import { createSignedRequests } from './http/signed.ts';
 import type { Ledger, LedgerHealth, Totals } from './ledger/ledger.ts';
 import { openLedger } from './ledger/level.ts';
+import { createDirectory } from './node-directory.ts';
 import { type NodeSecrets, checkSeed, ledgerDir, mirrorDir, readNodeSecrets } from './node-data.ts';
 import { describeNode, isAnnounced, nodeInfo, nostrNames } from './node-facts.ts';
 import { type Shop, createShop } from './node-shop.ts';
@@ -100,6 +101,7 @@ export function createNode(
       createGateway({ ledger, wallet, catalogue, rate, secrets, ...gatewayRules(config), clock, log }),
     );
     const relays = createRelaySet({ relays: config.relayList, key: secrets.key, clock, log });
+    const directory = createDirectory({ relays, clock, log });
     const server = createHttpFace({
       gateway,
       signed: createSignedRequests({ verify: verifyEvent, publicUrls: config.public_urls, clock }),
@@ -109,6 +111,8 @@ export function createNode(
         info: () => nodeInfo(config, { npub, wallet }),
         models: () => ({ bytes: shop.catalogue.listBytes(), etag: shop.catalogue.etag() }),
         model: (id) => shop.catalogue.model(id),
+        providers: directory.list,
+        address: () => config.public_urls[0] ?? url,
         nostrNames: () => nostrNames(config, secrets.key.pubkey),
         readiness: () => readiness(),
       },

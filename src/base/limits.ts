@@ -566,5 +566,8 @@ export const LIMITS = {
     /** Keys whose recommendations count: more authors do not fit into one filter of common relays. */
     followsMax: 500,
     auditorsMax: 20,
+    /** What a node says about other nodes: so many, and looked up so often. */
+    directoryMax: 100,
+    directoryMs: 600_000,
   },
 } as const;

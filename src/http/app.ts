@@ -73,7 +73,10 @@ export function createHttpFace(parts: {
   const pages = createPublicRoutes(facts);
   route('get', withAndWithoutV1('/info'), pages.info);
   route('get', withAndWithoutV1('/models'), pages.models);
+  route('get', withAndWithoutV1('/models/paths'), pages.paths);
+  route('get', withAndWithoutV1('/models/paths/model'), pages.pathsOfModel);
   route('get', withAndWithoutV1('/models/*id'), pages.model);
+  route('get', withAndWithoutV1('/providers'), pages.providers);
   route('get', ['/livez'], pages.live);
   route('get', ['/readyz'], pages.ready);
   app.use(['/'], helmet());
@@ -130,7 +133,7 @@ function mountRefusals(app: Express, log: Logger): void {
     [/^(?:\/v1)?\/(?:balance|wallet)\/create\/?$/, 'GET, POST'],
     [/^(?:\/v1)?\/(?:balance|wallet)(?:\/(?:info|balance|history|transactions))?\/?$/, 'GET'],
     [/^(?:\/v1)?\/(?:ops\/[^/]+|generation)\/?$/, 'GET'],
-    [/^(?:\/v1)?\/(?:info|key|models(?:\/.+)?)\/?$/, 'GET'],
+    [/^(?:\/v1)?\/(?:info|key|providers|models(?:\/.+)?)\/?$/, 'GET'],
     [/^\/(?:(?:livez|readyz)\/?)?$/, 'GET'],
   ]);
   app.use((req: Request, res: Response) => {

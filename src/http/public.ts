@@ -12,6 +12,10 @@ export interface PublicFacts {
   models: () => { bytes: Buffer; etag: string };
   /** One model as /v1/models lists it; by id or alias. */
   model: (id: string) => Record<string, unknown> | undefined;
+  /** Other nodes, from signed announcements, as Routstr clients read them. */
+  providers: () => Promise<readonly ({ pubkey: string } & object)[]>;
+  /** Where buyers reach this node. */
+  address: () => string;
   /** Body of /.well-known/nostr.json (NIP-05). */
   nostrNames: () => Record<string, unknown>;
   /** `ready` decides between 200 and 503; the rest tells why. */
@@ -22,6 +26,9 @@ export interface PublicRoutes {
   info: (req: Request, res: Response) => void;
   models: (req: Request, res: Response) => void;
   model: (req: Request, res: Response) => void;
+  providers: (req: Request, res: Response) => Promise<void>;
+  paths: (req: Request, res: Response) => void;
+  pathsOfModel: (req: Request, res: Response) => void;
   nostrNames: (req: Request, res: Response) => void;
   root: (req: Request, res: Response) => void;
   live: (req: Request, res: Response) => void;
@@ -59,6 +66,30 @@ export function createPublicRoutes(facts: PublicFacts): PublicRoutes {
 
     nostrNames: (req, res) => replyJson(res, requestId(req), 200, facts.nostrNames(), CACHE_NAMES),
 
+    providers: async (req, res) => {
+      const { pubkey, include_json: withHealth } = req.query;
+      const all = await facts.providers();
+      const listed = all.filter((one) => typeof pubkey !== 'string' || one.pubkey === pubkey);
+      const providers =
+        withHealth === 'true' ? listed.map((provider) => ({ provider, health: NOT_ASKED })) : listed;
+      replyJson(res, requestId(req), 200, { providers }, CACHE_LIST);
+    },
+
+    paths: (req, res) => {
+      const { data } = JSON.parse(facts.models().bytes.toString('utf8')) as { data: ListedModel[] };
+      const listed = data.map(({ id }) => ({ id, paths: [pathTo(facts.address(), id)] }));
+      replyJson(res, requestId(req), 200, { data: listed, updated_at: newest(data) }, CACHE_LIST);
+    },
+
+    pathsOfModel: (req, res) => {
+      const asked = req.query['model_id'];
+      const model = typeof asked === 'string' ? facts.model(asked) : undefined;
+      if (model === undefined) throw new NodeError('model_not_found', 'Model not found');
+      const { id, created } = model as unknown as ListedModel;
+      const body = { data: [pathTo(facts.address(), id)], updated_at: created };
+      replyJson(res, requestId(req), 200, body, CACHE_LIST);
+    },
+
     root: (req, res) => {
       const { name, description, version, npub } = facts.info();
       replyJson(res, requestId(req), 200, {
@@ -81,6 +112,19 @@ export function createPublicRoutes(facts: PublicFacts): PublicRoutes {
     },
   };
 }
+
+/** A node does not knock at addresses of strangers; whoever wants to know asks there. */
+const NOT_ASKED = { status_code: null, endpoint: 'error', json: { error: 'not asked' } };
+
+/** One path to each model, this node itself: which upstream answers is decided for each request. */
+const pathTo = (url: string, model: string) => ({
+  path: `url=${encodeURIComponent(url)}&provider-id=0&model-id=${encodeURIComponent(model)}`,
+  provider: { id: 0, slug: 'routstr-node', type: 'routstr' },
+  endpoint: null,
+});
+
+const newest = (models: readonly ListedModel[]): number | null =>
+  models.length === 0 ? null : Math.max(...models.map(({ created }) => created));
 
 const isAnthropic = (req: Request): boolean => req.headers['anthropic-version'] !== undefined;
 
