@@ -13,7 +13,8 @@ import type { Ledger, LedgerHealth, Totals } from './ledger/ledger.ts';
 import { openLedger } from './ledger/level.ts';
 import { createDirectory } from './node-directory.ts';
 import { type NodeSecrets, checkSeed, ledgerDir, mirrorDir, readNodeSecrets } from './node-data.ts';
-import { describeNode, isAnnounced, nodeInfo, nostrNames } from './node-facts.ts';
+import { type DirectMessages, createDirectMessages } from './node-dm.ts';
+import { describeNode, dmRelays, isAnnounced, nodeInfo, nostrNames } from './node-facts.ts';
 import { type Shop, createShop } from './node-shop.ts';
 import { walletOf } from './node-wallet.ts';
 import { type Announcer, createAnnouncer } from './nostr/announcer.ts';
@@ -39,6 +40,8 @@ export interface RunningNode {
   totals: () => Totals;
   /** Relays that took the announcement. */
   announced: () => number;
+  /** What became of direct messages; undefined where none are served. */
+  messages: () => ReturnType<DirectMessages['counts']> | undefined;
 }
 
 interface Parts {
@@ -50,6 +53,7 @@ interface Parts {
   server: Server;
   relays: RelaySet;
   announcer: Announcer | undefined;
+  dm: DirectMessages | undefined;
 }
 
 /** Decorates a port as it is built. Only tests pass one, to fail or to die before and after any of its calls. */
@@ -132,7 +136,11 @@ export function createNode(
           heartbeatSeconds: config.announce.heartbeat_seconds,
         })
       : undefined;
-    parts = { secrets, ledger, wallet, shop, gateway, server, relays, announcer };
+    const dm =
+      dmRelays(config).length > 0
+        ? createDirectMessages({ server, relays, ledger, secrets, clock, log })
+        : undefined;
+    parts = { secrets, ledger, wallet, shop, gateway, server, relays, announcer, dm };
 
     // A mint that is away must not keep the node from serving keys: its keysets are loaded when it is back.
     void wallet.start();
@@ -143,6 +151,7 @@ export function createNode(
     log.info('node.server.listening', { url, npub, resumed });
     // Announced last: what is announced already works. Relays that are away must not keep buyers with a URL out.
     relays.start();
+    await dm?.start();
     shop.catalogue.onChange(() => announcer?.changed());
     void announcer
       ?.start()
@@ -173,20 +182,22 @@ export function createNode(
   /** The start list backwards. Answers under way get `drain_seconds`, then they are ended and settled. */
   async function shutDown(): Promise<void> {
     if (!parts) return;
-    const { announcer, gateway, server, relays, shop, wallet, ledger } = parts;
+    const { announcer, dm, gateway, server, relays, shop, wallet, ledger } = parts;
     draining = true;
     await announcer?.stop({ tombstone: true });
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     server.closeIdleConnections();
     const patience = new AbortController();
+    const drained = dm?.drain();
     await Promise.race([
-      closed,
+      Promise.all([closed, drained]),
       quiet(gateway, clock, patience.signal),
       clock.sleep(config.limits.drain_seconds * 1000, AbortSignal.any([patience.signal, hurry.signal])),
     ]);
     patience.abort();
     server.closeAllConnections();
     await closed;
+    await dm?.close();
     await gateway.close();
     await Promise.all([relays.close(), shop.close(), wallet.close()]);
     await ledger.close();
@@ -220,6 +231,7 @@ export function createNode(
     },
     totals: () => running().ledger.totals(),
     announced: () => parts?.announcer?.report()?.accepted ?? 0,
+    messages: () => parts?.dm?.counts(),
   };
 }
 

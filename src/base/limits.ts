@@ -425,6 +425,38 @@ export const LIMITS = {
     bodyBytesMax: 8 * MiB,
     /** Deflating less costs more than it saves. */
     plainBytesMax: 1_024,
+    /** Text of one chunk of a stream: fits a frame even where four bytes make a character and nothing deflates. */
+    mergedCharsMax: 3_500,
+    /** A request may wait so long for its delivery; a client that plans further ahead has a wrong clock. */
+    aheadSecondsMax: 600,
+    clockSecondsMax: 900,
+    /** Requests under way: of one key, and of all. */
+    perSenderMax: 4,
+    runningMax: 64,
+    totalMs: 600_000,
+    /** Parts of a request: until the missing ones are named, and until all are given up. */
+    partsAskMs: 1_500,
+    partsMs: 60_000,
+    /** Frames of a stream: at most so often, at least so often where a relay sends us away, and when there is nothing. */
+    everyMs: 250,
+    everyMsMax: 3_000,
+    keepAliveMs: 15_000,
+    /** A stream that no relay takes for so long has no reader. */
+    unheardMs: 60_000,
+    /** After a client left, its answer may still be read to its end to learn what it costs. */
+    settleMs: 45_000,
+    /** Answers in memory for clients that missed a frame. */
+    keepMs: 600_000,
+    keptBytesMax: 32 * MiB,
+    /** The same answer again for one request, and the least time between two. */
+    againMax: 20,
+    againMs: 1_000,
+    /** Requests on record: longer than any wrap of theirs is accepted. */
+    recordSeconds: 7 * 86_400,
+    /** What has value waits for its acknowledgement: sent again after these times, the last of them over and over. */
+    valueSeconds: 30 * 86_400,
+    resendMs: [10_000, 600_000, 3_600_000, 21_600_000, 86_400_000],
+    outboxMax: 1_000,
   },
   /** A buyer's side of requests in direct messages. */
   ask: {

@@ -7,6 +7,11 @@ import { LIMITS } from '../base/limits.ts';
 
 const { dmi } = LIMITS;
 const text = (charsMax: number) => z.string().max(charsMax);
+/** One word, as it stands in a header of HTTP. */
+const credential = z
+  .string()
+  .max(dmi.frameBytesMax)
+  .regex(/^[\x21-\x7e]+$/);
 const msats = z.int().nonnegative();
 /** Chosen at random by the client; with its key it makes a request happen once. */
 const id = z.string().regex(/^[0-9a-f]{32}$/);
@@ -55,9 +60,7 @@ const requestFrame = z
     h: headers.optional(),
     ...body,
     /** Absent: the account that is bound to the key that sealed this. */
-    auth: z
-      .union([z.object({ bearer: text(dmi.frameBytesMax) }), z.object({ cashu: text(dmi.frameBytesMax) })])
-      .optional(),
+    auth: z.union([z.object({ bearer: credential }), z.object({ cashu: credential })]).optional(),
     /** Refused where the answer could cost more. */
     max_msat: msats.optional(),
     /** Frames as the answer is made, on relays where that is welcome. */

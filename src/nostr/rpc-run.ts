@@ -1,0 +1,280 @@
+/** One dmi/1 request from HTTP to its last frames, and what can still be said of one that ended with its process. */
+import { NodeError } from '../base/error.ts';
+import { type RequestId, newRequestId } from '../base/id.ts';
+import { LIMITS } from '../base/limits.ts';
+import { errorKind, type Logger } from '../base/log.ts';
+import type { Clock } from '../base/time.ts';
+import type { DataFrame, NodeFrame, RequestFrame } from '../protocol/dmi.ts';
+import {
+  type Ask,
+  type HttpAnswer,
+  answerFrames,
+  changeOf,
+  costOf,
+  headersOf,
+  isPaid,
+  jsonOf,
+  readWhole,
+  refusal,
+  refusalOf,
+} from './rpc-ask.ts';
+import type { Line } from './rpc-line.ts';
+import type { End } from './rpc-record.ts';
+import { sendStream } from './rpc-stream.ts';
+
+export interface Job {
+  key: string;
+  sender: string;
+  requestId: RequestId;
+  frame: RequestFrame;
+  body: Buffer;
+  line: Line;
+  /** Relays of the line where streams are welcome. */
+  streamOn: () => readonly string[];
+  keep: (frame: DataFrame) => void;
+  /** Aborted by the client, by time, or because nobody listens. */
+  stop: AbortSignal;
+}
+
+/** What is sent, what is written down, and whether it is worth waiting for an acknowledgement. */
+export interface Outcome {
+  frames: NodeFrame[];
+  end: End;
+  worth: boolean;
+}
+
+export interface Runs {
+  run: (job: Job) => Promise<Outcome>;
+  /**
+   * Once more, or for the first time after the process that ran it ended: from what the ledger knows, never by paying
+   * again. Undefined: not known yet, to be asked again.
+   */
+  again: (job: Job, end: End | undefined) => Promise<Outcome | undefined>;
+}
+
+export function createRuns(options: { ask: Ask; clock: Clock; log: Logger }): Runs {
+  const { ask, clock, log } = options;
+
+  const asked = (
+    job: Job,
+    over: { id?: RequestId; headers?: Record<string, string>; signal?: AbortSignal } = {},
+  ) =>
+    ask({
+      id: job.requestId,
+      method: job.frame.method,
+      path: job.frame.path,
+      headers: headersOf(job.frame, job.key),
+      body: job.body,
+      sender: job.sender,
+      signal: job.stop,
+      ...over,
+    });
+
+  /** The same client asks for something else on the way; a request that was given up does not end it. */
+  const aside = (job: Job, method: 'GET' | 'POST', path: string): Promise<HttpAnswer> => {
+    const { max_msat: _max, h: _h, ...frame } = job.frame;
+    return ask({
+      id: newRequestId(),
+      method,
+      path,
+      headers: headersOf({ ...frame, method: 'GET' }, job.key),
+      body: Buffer.alloc(0),
+      sender: job.sender,
+      signal: AbortSignal.timeout(LIMITS.dmi.settleMs),
+    });
+  };
+
+  /** Msat as the ledger has them; undefined while they are still being counted. */
+  async function charged(job: Job): Promise<number | undefined> {
+    const { status, bytes } = await readWhole(await aside(job, 'GET', `/v1/generation?id=${job.requestId}`));
+    if (status !== 200) return 0;
+    const { data } = (jsonOf(bytes) ?? {}) as { data?: { status?: string; cost_msats?: number } };
+    return data?.status === 'done' ? (data.cost_msats ?? 0) : undefined;
+  }
+
+  /** The answer is given up, or its cost was not said: the settlement is waited for. */
+  async function settled(job: Job): Promise<number | undefined> {
+    if (!isPaid(job.frame)) return 0;
+    for (let waited = 0; ; waited += 250) {
+      const cost = await charged(job);
+      if (cost !== undefined || waited >= LIMITS.dmi.settleMs) return cost;
+      await clock.sleep(250);
+    }
+  }
+
+  /** What is left of a one-shot payment, as a token: the same one, however often it is asked for. */
+  async function claimed(job: Job): Promise<{ token?: string; later: boolean }> {
+    const { auth } = job.frame;
+    if (auth === undefined || !('cashu' in auth)) return { later: false };
+    const answer = await readWhole(await aside(job, 'POST', '/v1/balance/refund'));
+    const token = changeOf(answer);
+    if (token !== undefined) return { token, later: false };
+    return { later: answer.status === 425 || answer.status >= 500 };
+  }
+
+  async function whole(job: Job, answer: HttpAnswer): Promise<Outcome> {
+    const complete = await readWhole(answer);
+    const costMsat =
+      costOf(complete) ?? (isPaid(job.frame) && answer.status < 400 ? await settled(job) : 0) ?? 0;
+    const frames = await answerFrames(job.frame.id, complete, costMsat);
+    const refused = frames[0]?.t === 'err' ? frames[0] : undefined;
+    return {
+      frames,
+      end: {
+        status: answer.status,
+        costMsat,
+        ...(refused && { code: refused.code, message: refused.message }),
+      },
+      worth: isPaid(job.frame) ? changeOf(complete) !== undefined : refused === undefined,
+    };
+  }
+
+  async function streamed(job: Job, answer: HttpAnswer, unheard: () => void): Promise<Outcome> {
+    const { frame, line, streamOn: only, keep } = job;
+    const { last, sha256, lastChunk } = await sendStream({
+      frame,
+      body: answer.body,
+      line,
+      only,
+      keep,
+      unheard,
+      clock,
+    });
+    const { cost, usage, metadata } = (lastChunk ?? {}) as {
+      cost?: { total_msats?: unknown };
+      usage?: unknown;
+      metadata?: { routstr?: { change?: unknown; remaining_balance_msats?: unknown } };
+    };
+    const said = cost?.total_msats;
+    const costMsat = (typeof said === 'number' ? said : await settled(job)) ?? 0;
+    const { change, remaining_balance_msats: balance } = metadata?.routstr ?? {};
+    const type = answer.headers['content-type'];
+    return {
+      frames: [
+        {
+          t: 'res',
+          id: frame.id,
+          status: answer.status,
+          h: {
+            'content-type': typeof type === 'string' ? type : 'text/event-stream',
+            'x-request-id': job.requestId,
+          },
+          last,
+          sha256,
+          cost_msat: costMsat,
+          ...(typeof balance === 'number' && { bal_msat: balance }),
+          ...(typeof usage === 'object' && usage !== null && { usage: usage as Record<string, unknown> }),
+          ...(typeof change === 'string' && { change }),
+        },
+      ],
+      end: { status: answer.status, costMsat },
+      worth: typeof change === 'string',
+    };
+  }
+
+  /** An end without an answer: what was charged, and what is left of a token that paid for it. */
+  async function withoutAnswer(job: Job, end: Omit<End, 'costMsat'>): Promise<Outcome | undefined> {
+    const costMsat = await settled(job);
+    const { token, later } = await claimed(job);
+    if (costMsat === undefined || later) return undefined;
+    const { status, code = 'internal_error' } = end;
+    const spent = costMsat === 0 ? 'Nothing was charged.' : `${costMsat} mSats were charged.`;
+    const known = { status, code, message: `${end.message ?? ''} ${spent}`, costMsat };
+    const { id } = job.frame;
+    const frame =
+      token === undefined
+        ? refusal(id, status, code, known.message, { cost_msat: costMsat })
+        : changeFrame(id, known, known.message, token);
+    return { frames: [frame], end: known, worth: token !== undefined };
+  }
+
+  return {
+    run: async (job) => {
+      const given = new AbortController();
+      const signal = AbortSignal.any([job.stop, given.signal]);
+      try {
+        const streams = job.frame.stream !== undefined && job.streamOn().length > 0;
+        const headers = headersOf(job.frame, job.key);
+        // Change of a stream that is not held back comes with its last chunk.
+        if (streams && headers['x-cashu'] !== undefined) headers['x-cashu-change'] = 'claim';
+        const answer = await asked(job, { headers, signal });
+        const isStream = String(answer.headers['content-type'] ?? '').startsWith('text/event-stream');
+        if (streams && isStream) return await streamed(job, answer, () => given.abort());
+        return await whole(job, answer);
+      } catch (error) {
+        if (error instanceof NodeError) {
+          const frame = refusalOf(job.frame.id, error);
+          return {
+            frames: [frame],
+            end: { status: error.status, costMsat: 0, code: frame.code },
+            worth: false,
+          };
+        }
+        const end = endOf(error, job.stop, given.signal);
+        if (end.status === 500)
+          log.error('nostr.request.failed', { request_id: job.requestId, error: errorKind(error) });
+        given.abort();
+        return (
+          (await withoutAnswer(job, end)) ?? {
+            frames: [
+              refusal(job.frame.id, 425, 'refund_pending', `${end.message} Ask again for what it cost.`),
+            ],
+            end: { ...end, costMsat: 0 },
+            worth: true,
+          }
+        );
+      }
+    },
+    again: async (job, end) => {
+      const { id } = job.frame;
+      if (!isPaid(job.frame) && end?.code === undefined) {
+        return whole(job, await asked(job, { id: newRequestId() }));
+      }
+      if (end === undefined) return withoutAnswer(job, STOPPED);
+      if (end.status === 425) return withoutAnswer(job, GIVEN_UP);
+      const { token, later } = await claimed(job);
+      if (later) return undefined;
+      const { status, costMsat } = end;
+      const { code, message } =
+        end.code === undefined ? ANSWERED : { code: end.code, message: end.message ?? '' };
+      if (token !== undefined) return { frames: [changeFrame(id, end, message, token)], end, worth: true };
+      const frame = refusal(id, end.code === undefined ? ANSWERED.status : status, code, message, {
+        cost_msat: costMsat,
+      });
+      return { frames: [frame], end, worth: false };
+    },
+  };
+}
+
+const STOPPED = { status: 502, code: 'upstream_error', message: 'The node stopped while this was running.' };
+const GIVEN_UP = { status: 499, code: 'cancelled', message: 'The request ended before its answer.' };
+const ANSWERED = {
+  status: 409,
+  code: 'already_charged',
+  message:
+    'This request was answered and charged before; its answer is not kept any more. Ask again under a new id.',
+};
+
+/** What is left of a one-shot payment, where there is no answer to go with it. */
+const changeFrame = (id: string, end: End, message: string, token: string): NodeFrame => ({
+  t: 'res',
+  id,
+  status: end.status,
+  h: { 'content-type': 'application/json' },
+  body: JSON.stringify({ error: { message, code: end.code ?? ANSWERED.code } }),
+  cost_msat: end.costMsat,
+  change: token,
+});
+
+function endOf(error: unknown, stop: AbortSignal, unheard: AbortSignal): Omit<End, 'costMsat'> {
+  if (stop.aborted) {
+    return stop.reason === 'timeout'
+      ? { status: 504, code: 'timeout', message: 'The request took too long.' }
+      : { status: 499, code: 'cancelled', message: 'The request was cancelled.' };
+  }
+  if (unheard.aborted)
+    return { status: 499, code: 'cancelled', message: 'No relay took the answer any more.' };
+  if (error instanceof RangeError)
+    return { status: 413, code: 'too_large', message: 'The answer does not fit into messages.' };
+  return { status: 500, code: 'internal_error', message: 'The request failed.' };
+}

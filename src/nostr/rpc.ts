@@ -1,0 +1,325 @@
+/**
+ * RPC: the public HTTP surface of this node over direct messages, protocol dmi/1. One id of one key is one request:
+ * it is on record before anything can cost money, so it has one effect over however many wraps, relays and processes.
+ */
+import { newRequestId, sha256Hex } from '../base/id.ts';
+import { LIMITS } from '../base/limits.ts';
+import { errorKind, type Logger } from '../base/log.ts';
+import type { Sealer } from '../base/seal.ts';
+import { type Clock, unixSeconds } from '../base/time.ts';
+import { type ClientFrame, type NodeFrame, type RequestFrame, readClientFrame } from '../protocol/dmi.ts';
+import { unpackBody } from '../protocol/dmi-body.ts';
+import type { RelaySet } from '../relay/relay.ts';
+import type { Wrapper } from '../relay/wrap.ts';
+import type { Letter } from './inbox.ts';
+import { type Ask, hasValue, isPaid, refusal } from './rpc-ask.ts';
+import { type LiveJob, createJobs } from './rpc-jobs.ts';
+import { type Line, createLines, taken } from './rpc-line.ts';
+import { createOutbox } from './rpc-outbox.ts';
+import { createTransfers } from './rpc-parts.ts';
+import { type RecordStore, type RequestRecord, createRecords, recordKey, senderOfKey } from './rpc-record.ts';
+import { type Job, type Outcome, createRuns } from './rpc-run.ts';
+
+export interface Rpc {
+  /** For the inbox: letters of kind 28421. */
+  take: (letter: Letter) => Promise<void>;
+  start: () => void;
+  /** Gives up what runs, settles it, and waits until that is on record. */
+  stop: () => Promise<void>;
+  /** Requests under way. */
+  running: () => number;
+  /** Frames by what became of them. */
+  counts: () => Readonly<Record<string, number>>;
+}
+
+export function createRpc(options: {
+  ask: Ask;
+  relays: RelaySet;
+  wrapper: Wrapper;
+  store: RecordStore;
+  sealer: Sealer;
+  clock: Clock;
+  log: Logger;
+}): Rpc {
+  const { ask, relays, wrapper, store, sealer, clock, log } = options;
+  const openLine = createLines({ wrapper, relays, clock });
+  const records = createRecords({ store, sealer, clock });
+  const runs = createRuns({ ask, clock, log });
+  const jobs = createJobs({ clock });
+  const transfers = createTransfers({ clock });
+  const outbox = createOutbox({ records, resend, clock, log });
+  const counts: Record<string, number> = {};
+  const count = (what: string): void => void (counts[what] = (counts[what] ?? 0) + 1);
+  /** Everything that outlives the letter that began it. */
+  const under = new Set<Promise<unknown>>();
+  /** Requests of earlier processes that are being looked into. */
+  const lookingInto = new Set<string>();
+
+  function background(work: Promise<unknown>): void {
+    const watched = work
+      .catch((error: unknown) => log.error('nostr.request.failed', { error: errorKind(error) }))
+      .finally(() => under.delete(watched));
+    under.add(watched);
+  }
+  const say = (line: Line, frame: NodeFrame): void => background(line.send(frame, 'live'));
+
+  async function take(letter: Letter): Promise<void> {
+    const read = readClientFrame(letter.rumor.content);
+    const line = openLine(letter.sender, letter.from);
+    if ('refused' in read) {
+      count(read.refused);
+      if (read.id !== undefined) say(line, refusal(read.id, 400, read.refused, 'This is no frame of dmi/1.'));
+      return;
+    }
+    count(read.frame.t);
+    await takeFrame(letter, read.frame, line);
+  }
+
+  async function takeFrame(letter: Letter, frame: ClientFrame, line: Line): Promise<void> {
+    const key = frame.t === 'ping' ? '' : recordKey(letter.sender, frame.id);
+    switch (frame.t) {
+      case 'ping':
+        return say(line, { t: 'pong', n: frame.n });
+      case 'req':
+        return takeRequest(letter, frame, key, line);
+      case 'part':
+        if (!transfers.take(letter.sender, key, frame)) say(line, busy(frame.id));
+        return;
+      case 'cancel':
+        jobs.get(key)?.stop.abort('cancelled');
+        return;
+      case 'ack':
+        return acknowledge(key);
+      case 'get': {
+        const job = jobs.get(key);
+        if (job !== undefined) {
+          job.line.also(letter.from);
+          return repeat(job, frame.from ?? 0, frame.need_parts);
+        }
+        const record = records.get(key);
+        if (record !== undefined) return fromRecord(key, record, line);
+        return say(line, refusal(frame.id, 404, 'not_found', 'There is no such request of this key.'));
+      }
+    }
+  }
+
+  async function takeRequest(letter: Letter, frame: RequestFrame, key: string, line: Line): Promise<void> {
+    const hash = hashOf(frame);
+    const job = jobs.get(key);
+    const record = job === undefined ? records.get(key) : undefined;
+    if ((job ?? record)?.hash !== undefined && (job ?? record)?.hash !== hash) {
+      return say(
+        line,
+        refusal(frame.id, 409, 'id_conflict', 'This id was used for another request of this key.'),
+      );
+    }
+    if (job !== undefined) {
+      job.line.also(letter.from);
+      return repeat(job, 0, undefined);
+    }
+    if (record !== undefined) return fromRecord(key, record, line, frame);
+    const problem = untimely(frame, letter.rumor.created_at);
+    if (problem !== undefined) {
+      count('stale');
+      return say(line, problem);
+    }
+    const begun = jobs.begin({ key, sender: letter.sender, hash, frame, line });
+    if (begun === 'busy') return say(line, busy(frame.id));
+    try {
+      await begin(begun);
+    } catch (error) {
+      jobs.drop(begun);
+      throw error;
+    }
+  }
+
+  /** Resolves when the request is on record; what follows goes on by itself. */
+  async function begin(job: LiveJob): Promise<void> {
+    const { frame, key, sender, line, hash } = job;
+    const refuse = (status: number, code: string, message: string): void => {
+      jobs.drop(job);
+      say(line, refusal(frame.id, status, code, message));
+    };
+    let body: Buffer | undefined;
+    try {
+      const askFor = (missing: number[]): void => say(line, { t: 'acc', id: frame.id, need_parts: missing });
+      body =
+        frame.parts === undefined
+          ? await unpackBody(frame)
+          : await transfers.collect(sender, key, frame.parts, askFor, job.stop.signal);
+    } catch {
+      return refuse(400, 'bad_request', 'The body is not what was announced.');
+    }
+    if (body === undefined)
+      return refuse(408, 'timeout', 'Parts of the body did not arrive. Nothing was begun.');
+    const requestId = newRequestId();
+    const { parts: _parts, body: _body, z: _z, ...withoutBody } = frame;
+    const record: RequestRecord = {
+      hash,
+      state: 'running',
+      requestId,
+      at: unixSeconds(clock),
+      hasValue: hasValue(frame),
+      from: line.from,
+      // What was said in a paid request is nobody's business later: it is looked up then, and never run again.
+      sealed: records.seal(key, isPaid(frame) || frame.parts !== undefined ? withoutBody : frame),
+    };
+    await Promise.all([records.put(key, record), record.hasValue ? outbox.expect(key) : undefined]);
+    say(line, { t: 'acc', id: frame.id });
+    background(execute(job, record, body));
+  }
+
+  async function execute(job: LiveJob, record: RequestRecord, body: Buffer): Promise<void> {
+    const ended = new AbortController();
+    void clock.sleep(LIMITS.dmi.totalMs, ended.signal).then(() => {
+      if (!ended.signal.aborted) job.stop.abort('timeout');
+    });
+    const outcome = await runs.run({
+      ...taskOf(job.key, record, job.frame, job.line, job.stop.signal),
+      body,
+      keep: (frame) => jobs.keep(job, frame),
+    });
+    ended.abort();
+    await finish(job.key, record, outcome);
+    jobs.end(job, outcome.frames);
+    await tell(job.line, outcome);
+  }
+
+  /** On record before it is told, so that what was told is known ever after. */
+  async function finish(key: string, record: RequestRecord, { end, worth }: Outcome): Promise<void> {
+    const { sealed, ...rest } = record;
+    const unsettled = end.status === 425;
+    const done: RequestRecord = {
+      ...rest,
+      state: unsettled ? 'running' : 'done',
+      end,
+      hasValue: worth,
+      // What is free is asked for again; what was paid for and worth nothing any more is only told.
+      ...(sealed !== undefined && { sealed }),
+    };
+    await records.put(key, done);
+    if (!worth) await outbox.done(key);
+    else outbox.ready(key);
+  }
+
+  /** In passing first; in stored wraps where nobody seems to listen. What has value follows from the outbox. */
+  async function tell(line: Line, { frames, worth }: Pick<Outcome, 'frames' | 'worth'>): Promise<void> {
+    for (const frame of frames) {
+      const outcomes = await line.send(frame, 'live');
+      const unheard = !outcomes.some((outcome) => taken(outcome) && outcome.outcome === 'ok');
+      if (unheard && !worth) await line.send(frame, 'stored');
+    }
+  }
+
+  function repeat(job: LiveJob, from: number, needParts: readonly number[] | undefined): void {
+    if (!jobs.mayRepeat(job)) return;
+    const { line, final, data, frame } = job;
+    const frames: NodeFrame[] = final === undefined ? [{ t: 'acc', id: frame.id }] : final;
+    if (needParts !== undefined && final !== undefined) {
+      const wanted = final.filter((part) => part.t === 'part' && needParts.includes(part.i));
+      return background(tell(line, { frames: wanted, worth: true }));
+    }
+    const again = data.filter(({ seq }) => seq >= from);
+    background(tell(line, { frames: [...again, ...frames], worth: true }));
+  }
+
+  /** A request whose answer is not in memory: what the ledger knows of it is told, nothing is paid for again. */
+  async function fromRecord(
+    key: string,
+    record: RequestRecord,
+    line: Line,
+    asked?: RequestFrame,
+    how: 'live' | 'stored' = 'live',
+  ): Promise<void> {
+    if (lookingInto.has(key)) return;
+    lookingInto.add(key);
+    try {
+      const frame = records.frame(key, record) ?? asked;
+      if (frame === undefined) return say(line, acknowledged(key, record));
+      const body = frame.parts === undefined ? await unpackBody(frame) : Buffer.alloc(0);
+      const stop = AbortSignal.timeout(LIMITS.dmi.settleMs);
+      const task = { ...taskOf(key, record, frame, line, stop), body };
+      const known =
+        record.state === 'done' ? record.end : record.end?.status === 425 ? record.end : undefined;
+      const outcome = await runs.again(task, known);
+      if (outcome === undefined) {
+        return say(line, refusal(frame.id, 425, 'refund_pending', 'It is being settled; ask again shortly.'));
+      }
+      await finish(key, record, outcome);
+      for (const each of outcome.frames) await line.send(each, how);
+    } finally {
+      lookingInto.delete(key);
+    }
+  }
+
+  async function resend(key: string): Promise<boolean> {
+    const record = records.get(key);
+    if (record === undefined || (record.state === 'done' && !record.hasValue)) return false;
+    const job = jobs.get(key);
+    if (job !== undefined && job.final === undefined) return true;
+    const line = job?.line ?? openLine(senderOfKey(key), record.from);
+    if (job?.final !== undefined) for (const frame of job.final) await line.send(frame, 'stored');
+    else await fromRecord(key, record, line, undefined, 'stored');
+    return records.get(key)?.hasValue === true;
+  }
+
+  async function acknowledge(key: string): Promise<void> {
+    const record = records.get(key);
+    if (record === undefined || record.state !== 'done') return;
+    const { sealed: _sealed, ...rest } = record;
+    await records.put(key, { ...rest, hasValue: false });
+    await outbox.done(key);
+  }
+
+  function taskOf(
+    key: string,
+    { requestId }: RequestRecord,
+    frame: RequestFrame,
+    line: Line,
+    stop: AbortSignal,
+  ): Omit<Job, 'body'> {
+    const welcome = (url: string): boolean =>
+      relays.status().some((relay) => relay.url === url && relay.roles.includes('rpc'));
+    const streamOn = (): string[] => line.from.filter(welcome);
+    return { key, sender: senderOfKey(key), requestId, frame, line, streamOn, keep: () => undefined, stop };
+  }
+
+  function untimely(frame: RequestFrame, writtenAt: number): NodeFrame | undefined {
+    const now = unixSeconds(clock);
+    const { aheadSecondsMax, clockSecondsMax } = LIMITS.dmi;
+    if (frame.exp <= now || Math.abs(now - writtenAt) > clockSecondsMax) {
+      return refusal(
+        frame.id,
+        408,
+        'stale',
+        'The time of this request is over; nothing was begun, a token is untouched.',
+      );
+    }
+    return frame.exp > now + aheadSecondsMax + 60
+      ? refusal(frame.id, 400, 'bad_request', `exp may be ${aheadSecondsMax} seconds ahead at most.`)
+      : undefined;
+  }
+
+  return {
+    take,
+    start: () => outbox.start(),
+    stop: async () => {
+      await outbox.stop();
+      for (const job of jobs.running()) job.stop.abort('cancelled');
+      while (under.size > 0) await Promise.allSettled(under);
+    },
+    running: () => jobs.running().length,
+    counts: () => ({ ...counts }),
+  };
+}
+
+/** The same request may be sent again with a later time. */
+const hashOf = ({ exp: _exp, ...frame }: RequestFrame): string => sha256Hex(JSON.stringify(frame));
+
+const acknowledged = (key: string, { end }: RequestRecord): NodeFrame =>
+  refusal(key.slice(65), 410, 'acknowledged', 'This answer arrived, and is not kept any more.', {
+    cost_msat: end?.costMsat ?? 0,
+  });
+
+const busy = (id: string): NodeFrame =>
+  refusal(id, 429, 'busy', 'Too many requests are under way; ask again in a moment.', { retry_after: 1 });
