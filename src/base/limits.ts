@@ -89,6 +89,11 @@ export const LIMITS = {
     unknownRefusalsMax: 10,
     /** A keyset rotates once in months; a mint that asks for more plans than this is playing. */
     replansMax: 8,
+    /**
+     * Requests to one mint: public mints refuse a busy address, some of them above one request a second. What comes too
+     * fast waits its turn for so long, then its client is asked to come back.
+     */
+    budget: { perSecond: 5, burst: 10, waitMsMax: 5_000 },
     breakerFailures: 3,
     breakerOpenMs: 15_000,
     /** Blinded messages made ahead per keyset, so that a payment does not wait for curve arithmetic. */

@@ -7,6 +7,7 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
 import { type Breaker, createBreaker } from './breaker.ts';
+import { type BudgetRule, createBudget } from './budget.ts';
 import { readText } from './public-http.ts';
 
 export type MintAnswer =
@@ -36,10 +37,13 @@ const CONNECTIONS_MAX = 32;
 export function createMintClient(options: {
   url: string;
   allowPrivate: boolean;
+  /** None: as fast as it answers. */
+  budget?: BudgetRule;
   clock: Clock;
   log: Logger;
 }): MintClient {
   const { url, allowPrivate, clock, log } = options;
+  const budget = options.budget && createBudget(clock, options.budget);
   const base = new URL(url);
   const transport = base.protocol === 'https:' ? https : http;
   const agent = new transport.Agent({ keepAlive: true, timeout: IDLE_MS, maxSockets: CONNECTIONS_MAX });
@@ -49,6 +53,10 @@ export function createMintClient(options: {
   setMaxListeners(0, closing.signal);
 
   async function ask(method: 'GET' | 'POST', path: string, body?: string): Promise<MintAnswer> {
+    const turn = budget?.take();
+    if (turn?.refused) return { kind: 'limited', retryAfterMs: turn.waitMs };
+    if (turn && turn.waitMs > 0) await clock.sleep(turn.waitMs, closing.signal);
+    if (closing.signal.aborted) return { kind: 'failed', reason: 'wallet_closed' };
     const wait = breaker.enter();
     if (wait !== undefined) {
       return wait.why === 'limited'

@@ -1,5 +1,6 @@
 /** The listed mints: one connection, one set of keysets and one reputation per URL. */
 import { NodeError } from '../base/error.ts';
+import { LIMITS } from '../base/limits.ts';
 import { errorKind, type Logger } from '../base/log.ts';
 import type { Unit } from '../base/money.ts';
 import type { Clock } from '../base/time.ts';
@@ -63,7 +64,9 @@ export function createMints(options: {
         `Mint ${host} must use https, or allow_private must be set for it.`,
       );
     }
-    const client = createMintClient({ url, allowPrivate, clock, log });
+    // A mint on the own machine is the operator's to load.
+    const budget = allowPrivate ? {} : { budget: LIMITS.mint.budget };
+    const client = createMintClient({ url, allowPrivate, ...budget, clock, log });
     const claim = (keyset: string): boolean => {
       const owner = ownerOfKeyset.get(keyset) ?? url;
       ownerOfKeyset.set(keyset, owner);
