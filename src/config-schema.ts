@@ -226,7 +226,10 @@ export const settingsSchema = z.strictObject({
     .strictObject({
       lightning_address: z
         .string()
-        .regex(/^[^\s@]+@[^\s@]+\.[^\s@]+$/, 'must be a lightning address, name@host')
+        .regex(
+          /^([^\s@]+@[^\s@]+\.[^\s@]+|(lightning:)?lnurl1[02-9ac-hj-np-z]+)$/i,
+          'must be a lightning address, name@host, or an LNURL',
+        )
         .describe('Where earnings go.'),
       threshold_sats: whole.min(1).default(10_000).describe('Pay out when this much has been earned.'),
     })

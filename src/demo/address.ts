@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { sha256Hex } from '../base/id.ts';
 import { type Clock, systemClock, unixSeconds } from '../base/time.ts';
-import { playInvoice } from './play-invoice.ts';
+import { playInvoice, playLnurl } from './play-invoice.ts';
 
 export interface PayAnswer {
   tag?: string;
@@ -16,6 +16,8 @@ export interface PayAnswer {
 export interface TestAddress {
   /** name@127.0.0.1:port */
   address: string;
+  /** The same as an LNURL. */
+  lnurl: string;
   /** Invoices given out, oldest first. */
   invoices: string[];
   /** Laid over the first answer from now on. */
@@ -76,6 +78,7 @@ export async function createTestAddress(
 
   return {
     address: `${name}@127.0.0.1:${port}`,
+    lnurl: playLnurl(`${base}/.well-known/lnurlp/${name}`),
     invoices,
     setAnswer: (answer) => (extra = answer),
     nextInvoice: (make) => void makers.push(make),

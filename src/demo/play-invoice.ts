@@ -34,6 +34,13 @@ export function playInvoice(msats: number, options: PlayInvoiceOptions = {}): st
   return `${prefix}1${letters}`;
 }
 
+/** The LNURL of an address (LUD-01). */
+export function playLnurl(url: string): string {
+  const bits = [...Buffer.from(url)].map((byte) => byte.toString(2).padStart(8, '0')).join('');
+  const words = (bits.match(/.{1,5}/g) ?? []).map((word) => parseInt(word.padEnd(5, '0'), 2));
+  return `lnurl1${[...words, ...checksumOf('lnurl', words)].map((word) => CHARSET[word]).join('')}`;
+}
+
 /** Amount of an invoice, from its human readable part. */
 export function invoiceMsats(invoice: string): number | undefined {
   const match = /^ln[a-z]+?([1-9]\d{0,17})([munp])1[a-z0-9]+$/.exec(invoice.toLowerCase());

@@ -43,7 +43,8 @@ function createSweep({ ledger, melts, clock, log, signal }: Parts): () => Promis
     const account = ledger.account(id);
     const recipient = account?.refundAddress?.trim().toLowerCase();
     if (account === undefined || recipient === undefined || !isDue(ledger, account)) return false;
-    const host = recipient.slice(recipient.lastIndexOf('@'));
+    // An LNURL hides its host, and waits for itself only.
+    const host = recipient.includes('@') ? recipient.slice(recipient.lastIndexOf('@')) : recipient;
     if (patience.waits(id) || patience.waits(host)) return false;
     const short = id.slice(0, 8);
     try {

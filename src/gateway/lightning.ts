@@ -133,7 +133,7 @@ export async function payOutEarnings(parts: {
 }
 
 const isAddress = (text: string | undefined): text is string =>
-  text !== undefined && /^[^\s@]+@[^\s@]+$/.test(text);
+  text !== undefined && /^([^\s@]+@[^\s@]+|(lightning:)?lnurl1[a-z0-9]+)$/i.test(text);
 
 const refundBusy = (): NodeError =>
   new NodeError('refund_busy', 'Cannot refund key. There are ongoing requests for this api key.', {

@@ -1,12 +1,10 @@
 /** Reads a bolt11 invoice: amount, payment hash, expiry and description hash. Bounded, and its checksum is verified. */
 import { LIMITS } from '../base/limits.ts';
+import { letterOf, readBech32 } from './bech32.ts';
 import type { Invoice } from './lightning.ts';
 
-const CHARSET = 'qpzry9x8gf2tvdw0s3jn54khce6mua7l';
-const GENERATOR = [0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3];
 const TIMESTAMP_WORDS = 7;
 const SIGNATURE_WORDS = 104;
-const CHECKSUM_WORDS = 6;
 /** bolt11: an invoice that names no expiry lives for an hour. */
 const EXPIRY_SECONDS = 3_600;
 const HASH_WORDS = 52;
@@ -21,23 +19,20 @@ const PICO_PER_UNIT: Readonly<Record<string, bigint>> = {
 /** Undefined for anything that is not a well-formed invoice. Its signature is the payer's business, not ours. */
 export function readInvoice(text: string): Invoice | undefined {
   const plain = text.trim().replace(/^lightning:/i, '');
-  if (plain.length > LIMITS.invoice.charsMax || /[A-Z]/.test(plain) === /[a-z]/.test(plain)) return undefined;
-  const lower = plain.toLowerCase();
-  const match = /^(ln(?:bcrt|tbs|bc|tb)(?:([1-9]\d{0,17})([munp]?))?)1([a-z0-9]+)$/.exec(lower);
-  const [prefix, digits, unit, data] = [match?.[1], match?.[2], match?.[3] ?? '', match?.[4]];
-  if (prefix === undefined || data === undefined) return undefined;
-  const words = [...data].map((letter) => CHARSET.indexOf(letter));
-  if (words.includes(-1) || words.length < TIMESTAMP_WORDS + SIGNATURE_WORDS + CHECKSUM_WORDS)
-    return undefined;
-  if (checksum([...expand(prefix), ...words]) !== 1) return undefined;
+  const read = plain.length > LIMITS.invoice.charsMax ? undefined : readBech32(plain);
+  const match = /^ln(?:bcrt|tbs|bc|tb)(?:([1-9]\d{0,17})([munp]?))?$/.exec(read?.prefix ?? '');
+  const [digits, unit] = [match?.[1], match?.[2] ?? ''];
+  if (read === undefined || match === null) return undefined;
+  const { words } = read;
+  if (words.length < TIMESTAMP_WORDS + SIGNATURE_WORDS) return undefined;
 
   const msat = digits === undefined ? undefined : msatOf(digits, unit);
   if (digits !== undefined && msat === undefined) return undefined;
-  const fields = readFields(words.slice(TIMESTAMP_WORDS, -SIGNATURE_WORDS - CHECKSUM_WORDS));
+  const fields = readFields(words.slice(TIMESTAMP_WORDS, -SIGNATURE_WORDS));
   if (fields?.p === undefined) return undefined;
   const timestamp = numberOf(words.slice(0, TIMESTAMP_WORDS));
   const expiresAt = timestamp + (fields.x ?? EXPIRY_SECONDS);
-  return { text: lower, msat, paymentHash: fields.p, expiresAt, descriptionHash: fields.h };
+  return { text: plain.toLowerCase(), msat, paymentHash: fields.p, expiresAt, descriptionHash: fields.h };
 }
 
 interface Fields {
@@ -50,7 +45,7 @@ interface Fields {
 function readFields(words: number[]): Fields | undefined {
   const fields: Fields = {};
   for (let at = 0; at < words.length;) {
-    const tag = CHARSET[words[at] ?? 0];
+    const tag = letterOf(words[at] ?? 0);
     const length = (words[at + 1] ?? 0) * 32 + (words[at + 2] ?? 0);
     const value = words.slice(at + 3, at + 3 + length);
     if (at + 3 > words.length || value.length !== length) return undefined;
@@ -77,21 +72,4 @@ function hexOf(words: readonly number[]): string {
   for (const word of words) bits = bits * 32n + BigInt(word);
   // 52 words are 260 bits, of which the last four are padding.
   return (bits >> 4n).toString(16).padStart(64, '0');
-}
-
-const expand = (prefix: string): number[] => [
-  ...[...prefix].map((letter) => letter.charCodeAt(0) >> 5),
-  0,
-  ...[...prefix].map((letter) => letter.charCodeAt(0) & 31),
-];
-
-/** BIP-173. 1 for a valid text. */
-export function checksum(values: readonly number[]): number {
-  let sum = 1;
-  for (const value of values) {
-    const top = sum >>> 25;
-    sum = ((sum & 0x1ffffff) << 5) ^ value;
-    for (const [i, generator] of GENERATOR.entries()) if ((top >>> i) & 1) sum ^= generator;
-  }
-  return sum >>> 0;
 }

@@ -1,5 +1,6 @@
 /**
- * Lightning addresses (LUD-16) and LNURL-pay (LUD-06): from `name@host` to an invoice of exactly the wanted amount.
+ * Lightning addresses (LUD-16) and LNURL-pay (LUD-06, LUD-01): from `name@host` or `lnurl1…` to an invoice of exactly
+ * the wanted amount.
  * The address is a stranger's: https and public addresses only, no redirects, everything it answers is checked.
  */
 import { z } from 'zod';
@@ -8,6 +9,7 @@ import { sha256Hex } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import { errorKind, type Logger } from '../base/log.ts';
 import { type Clock, unixSeconds } from '../base/time.ts';
+import { bytesOf, readBech32 } from './bech32.ts';
 import { readInvoice } from './bolt11.ts';
 import type { Invoice } from './lightning.ts';
 import { ipLiteral, isPrivateAddress } from '../base/address.ts';
@@ -90,18 +92,29 @@ export function createAddressBook(options: {
   };
 }
 
-/** `name@host` → where LUD-16 says to ask. Throws invalid_address. */
+/** `name@host` → where LUD-16 says to ask; an LNURL → what it hides. Throws invalid_address. */
 function addressUrl(address: string, allowPrivate: boolean): URL {
-  const text = address.trim().toLowerCase();
+  const text = address
+    .trim()
+    .toLowerCase()
+    .replace(/^lightning:/, '');
+  if (text.startsWith('lnurl1')) return checkedUrl(hiddenUrl(text), allowPrivate);
   const match = /^([a-z0-9._+-]{1,64})@([a-z0-9.:[\]-]{1,255})$/.exec(text);
   const [name, host] = [match?.[1], match?.[2]];
   if (text.length > LIMITS.lnurl.addressCharsMax || name === undefined || host === undefined)
-    throw invalid('A Lightning address looks like name@host.');
+    throw invalid('A Lightning address looks like name@host or lnurl1….');
   const path = `${host}/.well-known/lnurlp/${encodeURIComponent(name)}`;
   const url = parsed(`https://${path}`);
   const literal = ipLiteral(url);
   const local = allowPrivate && literal !== undefined && isPrivateAddress(literal);
   return checkedUrl(`${local ? 'http' : 'https'}://${path}`, allowPrivate);
+}
+
+function hiddenUrl(lnurl: string): string {
+  const words = lnurl.length > LIMITS.lnurl.addressCharsMax ? undefined : readBech32(lnurl)?.words;
+  const bytes = words && bytesOf(words);
+  if (bytes === undefined) throw invalid('This LNURL is damaged or too long.');
+  return Buffer.from(bytes).toString('utf8');
 }
 
 function checkedUrl(text: string, allowPrivate: boolean): URL {
@@ -118,7 +131,7 @@ function parsed(text: string): URL {
   try {
     return new URL(text);
   } catch (cause) {
-    throw invalid('A Lightning address looks like name@host.', undefined, cause);
+    throw invalid('A Lightning address looks like name@host or lnurl1….', undefined, cause);
   }
 }
 
