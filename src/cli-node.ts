@@ -60,13 +60,13 @@ async function start(
 
 async function audit(context: CommandContext, options: CommonOptions & { offline?: boolean }): Promise<void> {
   const config = await context.load(options, { lenient: true });
-  const { auditNode } = await import('./node-audit.ts');
+  const { auditNode, isSound } = await import('./node-audit.ts');
   const report = await auditNode(config, {
     offline: options.offline === true,
     log: createLogger({ level: 'error' }),
   });
   context.output(options).result(report, () => auditText(report));
-  if (report.drift_msat !== 0 || report.equity_msat < 0) context.exit(EXIT.error);
+  if (!isSound(report)) context.exit(EXIT.error);
 }
 
 function auditText(report: AuditReport): string {
@@ -75,6 +75,7 @@ function auditText(report: AuditReport): string {
   return [
     `${report.drift_msat === 0 ? 'The books balance' : 'THE BOOKS DO NOT BALANCE'}: drift ${report.drift_msat} msat`,
     `over ${report.entries} entries; ${report.unfinished_operations} operations unfinished, ${report.blocked_operations} blocked`,
+    `HEAD names entry ${report.head_entry ?? 'none'}; ${mirrorText(report.mirror)}`,
     'assets',
     ...amounts(report.assets),
     'liabilities',
@@ -87,6 +88,19 @@ function auditText(report: AuditReport): string {
         : `${mint} (${unit}): does not answer`,
     ),
   ].join('\n');
+}
+
+function mirrorText(mirror: AuditReport['mirror']): string {
+  if (mirror === null) return 'no mirror is kept';
+  switch (mirror.state) {
+    case 'same':
+      return `the mirror has every entry up to ${mirror.entry}`;
+    case 'ahead':
+    case 'behind':
+      return `the mirror ends at entry ${mirror.entry}, as a kill leaves it; the next start evens it out`;
+    case 'incomplete':
+      return `THE MIRROR IS INCOMPLETE: it ends at entry ${mirror.entry}; the next start writes what is missing`;
+  }
 }
 
 async function health(context: CommandContext, options: CommonOptions): Promise<void> {

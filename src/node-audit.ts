@@ -4,7 +4,7 @@ import { type Clock, systemClock } from './base/time.ts';
 import type { Config } from './config.ts';
 import type { Totals } from './ledger/ledger.ts';
 import { auditLedger } from './ledger/level.ts';
-import { ledgerDir } from './node-data.ts';
+import { ledgerDir, mirrorDir } from './node-data.ts';
 import { withTill } from './node-wallet.ts';
 import type { Wallet } from './wallet/wallet.ts';
 
@@ -20,6 +20,9 @@ export interface AuditReport extends Omit<Totals, 'drift'> {
   proofs: { mint: string; unit: string; count: number; msat: number }[];
   /** What accounts are owed, by the mint and unit that they refund from. */
   owed: { mint: string; unit: string; accounts: number; msat: number }[];
+  /** Last entry that the file HEAD names, and how far the mirror goes; null where there is none. */
+  head_entry: number | null;
+  mirror: { state: 'same' | 'ahead' | 'behind' | 'incomplete'; entry: number } | null;
   /** NUT-07 states of our proofs at each mint; absent with `--offline`. */
   mints?: MintAudit[];
 }
@@ -33,13 +36,22 @@ export interface MintAudit {
   spent: number;
 }
 
+/** The books balance, nobody else's money was taken out of them, no proof of ours is spent, the mirror is whole. */
+export const isSound = ({
+  drift_msat: drift,
+  equity_msat: equity,
+  mirror,
+  mints = [],
+}: AuditReport): boolean =>
+  drift === 0 && equity >= 0 && mints.every(({ spent }) => spent === 0) && mirror?.state !== 'incomplete';
+
 /** Throws ExitError 73 when a running node holds the ledger, 78 when the ledger is damaged. */
 export async function auditNode(
   config: Config,
   options: { offline: boolean; log: Logger; clock?: Clock },
 ): Promise<AuditReport> {
   const { offline, log, clock = systemClock } = options;
-  const audit = await auditLedger({ dir: ledgerDir(config), log });
+  const audit = await auditLedger({ dir: ledgerDir(config), mirror: mirrorDir(config), log });
   const { drift, assets, liabilities, equity } = audit.totals;
   const report: AuditReport = {
     drift_msat: drift,
@@ -53,6 +65,8 @@ export async function auditNode(
     blocked_operations: audit.blocked,
     proofs: audit.proofs,
     owed: audit.owed,
+    head_entry: audit.witness.head ?? null,
+    mirror: audit.witness.mirror ?? null,
   };
   return offline ? report : { ...report, mints: await askMints(config, { log, clock }) };
 }

@@ -2,6 +2,7 @@
 import { EXIT, ExitError } from '../base/error.ts';
 import { type Msat, type Unit, unitToMsat } from '../base/money.ts';
 import { type AuditFold, createFold } from './audit-fold.ts';
+import type { WitnessReport } from './audit-witness.ts';
 import type { Checkpoint } from './books.ts';
 import { type Database, asExitError, openValue } from './database.ts';
 import { readAnchors } from './genesis.ts';
@@ -13,6 +14,8 @@ import { type StoreOptions, rowReader } from './store.ts';
 
 export interface AuditReport {
   entries: number;
+  /** Hash of the last group. */
+  head: string;
   /** Every group follows the one before it, from the first record on; anything else throws. */
   chain: 'ok';
   totals: Totals;
@@ -27,22 +30,30 @@ export interface AuditReport {
   owed: { mint: string; unit: Unit; accounts: number; msat: Msat }[];
 }
 
+/** With what stands beside the journal. */
+export interface LedgerAudit extends AuditReport {
+  witness: WitnessReport;
+}
+
 /**
  * Takes the same locks as a running node. Throws ExitError: 73 while a node holds the ledger, 78 for anything that
  * does not add up.
  */
 export async function auditLedger({
   dir,
+  mirror,
   log,
   storage = onDisk,
-}: Pick<StoreOptions, 'dir' | 'log' | 'storage'>): Promise<AuditReport> {
+}: Pick<StoreOptions, 'dir' | 'mirror' | 'log' | 'storage'>): Promise<LedgerAudit> {
   const lock = await storage.takeLock(dir);
   let db: Database | undefined;
   try {
     db = await storage.openDatabase(dir);
     const report = await auditDatabase(db);
+    const end = { n: report.entries, hash: report.head };
+    const witness = await storage.readWitness(db, await readAnchors(db), end, { dir, mirror });
     log.info('ledger.audit.done', { entries: report.entries, drift: report.totals.drift });
-    return report;
+    return { ...report, witness };
   } catch (error) {
     throw asExitError(error);
   } finally {
@@ -71,6 +82,7 @@ export async function auditDatabase(db: Database): Promise<AuditReport> {
   fold.check(differ);
   return {
     entries,
+    head,
     chain: 'ok',
     totals: reportTotals(fold.totals()),
     openHolds: fold.holds.size,

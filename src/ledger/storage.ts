@@ -1,5 +1,6 @@
 /** Storage: where a ledger lives. On the disk of this machine, unless a simulation brings its own. */
 import { existsSync } from 'node:fs';
+import { type WitnessReport, readWitness } from './audit-witness.ts';
 import { dropBallast, hasRoom, layBallast } from './ballast.ts';
 import { type Database, databasePath, openDatabase } from './database.ts';
 import type { Anchors } from './genesis.ts';
@@ -20,6 +21,13 @@ export interface Storage {
     place: Place,
     apply: (group: Group) => void,
   ) => Promise<Witness>;
+  /** Compares without changing anything; throws ExitError 78 for what contradicts the journal. */
+  readWitness: (
+    db: Database,
+    anchors: Anchors,
+    end: Head,
+    place: Pick<Place, 'dir' | 'mirror'>,
+  ) => Promise<WitnessReport>;
   /** Frees what was kept back for a full disk. */
   makeRoom: (dir: string) => Promise<void>;
   /** False while a volume is full or not mounted. */
@@ -41,6 +49,7 @@ export const onDisk: Storage = {
     await layBallast(dir);
     return openWitness(db, anchors, head, { ...place, tail: mirrored?.tail });
   },
+  readWitness,
   makeRoom: dropBallast,
   canOpen: async (dir, mirror) => {
     const room = await Promise.all((mirror === undefined ? [dir] : [dir, mirror]).map(hasRoom));

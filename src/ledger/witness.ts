@@ -57,7 +57,7 @@ export async function compareHead(db: Database, anchors: Anchors, head: Head, di
   if (!same) refuse(`its entry ${witness.n} is not the one that had been acknowledged`);
 }
 
-async function isInJournal(db: Database, anchors: Anchors, head: Head, place: Head): Promise<boolean> {
+export async function isInJournal(db: Database, anchors: Anchors, head: Head, place: Head): Promise<boolean> {
   if (place.n === head.n) return place.hash === head.hash;
   if (place.n === 0) return place.hash === anchors.checkpoint.genesis;
   return (await groupEnding(db, place.n))?.hash === place.hash;

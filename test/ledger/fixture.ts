@@ -7,7 +7,7 @@ import { type AccountId, type OperationId, sha256Hex } from '../../src/base/id.t
 import { silentLogger } from '../../src/base/log.ts';
 import { type Msat, msat } from '../../src/base/money.ts';
 import type { Clock } from '../../src/base/time.ts';
-import type { AuditReport } from '../../src/ledger/audit.ts';
+import type { LedgerAudit } from '../../src/ledger/audit.ts';
 import type {
   Ledger,
   OpenReceive,
@@ -42,7 +42,7 @@ export interface Place {
   mirror: string | undefined;
   clock: FakeClock;
   open: () => Promise<Ledger>;
-  audit: () => Promise<AuditReport>;
+  audit: () => Promise<LedgerAudit>;
 }
 
 /** An initialised ledger directory that vanishes with the test. */

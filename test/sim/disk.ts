@@ -99,6 +99,7 @@ export function createDisk(parts: {
       // HEAD and mirror have tests on real files; a simulated disk loses nothing that they would find.
       openWitness: () =>
         Promise.resolve({ copy: undefined, note: () => Promise.resolve(), close: () => Promise.resolve() }),
+      readWitness: () => Promise.resolve({ head: undefined, mirror: undefined }),
       makeRoom: () => Promise.resolve(),
       canOpen: () => Promise.resolve(!isDead()),
     }),
