@@ -138,7 +138,7 @@ export function createNode(
       : undefined;
     const dm =
       dmRelays(config).length > 0
-        ? createDirectMessages({ server, relays, ledger, secrets, clock, log })
+        ? createDirectMessages({ config, gateway, shop, server, relays, ledger, secrets, clock, log })
         : undefined;
     parts = { secrets, ledger, wallet, shop, gateway, server, relays, announcer, dm };
 

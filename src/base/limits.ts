@@ -529,8 +529,8 @@ export const LIMITS = {
     replyBytesMax: 20_000,
     tokenBytesMax: 27_000,
     modelsListed: 30,
-    /** Refunds not delivered and invoices not paid, in one value of a few hundred kB; then nobody looks any more. */
-    refundsMax: 300,
+    /** Invoices not paid, refunds and deposits not told, in one value of a few hundred kB; then nobody looks any more. */
+    othersMax: 300,
     topUpsMax: 200,
     pendingPerSender: 5,
     pendingSeconds: 7 * 86_400,

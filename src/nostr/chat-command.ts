@@ -17,11 +17,15 @@ export type ChatCommand =
 
 const TOKEN = /cashu[AB][A-Za-z0-9_\-+/=]{16,}/g;
 
+/** What a program meant for the other reader of letters must not be answered by a model, and charged. */
+const FRAME = /^\{(?=[\s\S]*"t"\s*:\s*"(?:req|part|cancel|ack|get|ping)")[\s\S]*\}$/;
+
 export function readChat(message: string): ChatCommand {
   const tokens = message.match(TOKEN);
   if (tokens) return { kind: 'deposit', tokens: distinct(tokens).map((token) => new Secret(token)) };
   const text = message.trim();
   if (text === '') return { kind: 'nothing' };
+  if (FRAME.test(text)) return wrong('This is a frame of dmi/1, which belongs into a rumor of kind 28421.');
   if (!text.startsWith('/')) return { kind: 'prompt', text };
   const [, word = '', rest = ''] = /^\/(\S*)\s*([\s\S]*)$/.exec(text) ?? [];
   return command(word.toLowerCase(), rest.trim());

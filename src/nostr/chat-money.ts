@@ -12,7 +12,7 @@ import { amount, refusal } from './chat-words.ts';
 
 export interface ChatMoney {
   /** What to tell about each token. */
-  deposit: (tokens: readonly Secret[], sender: string) => Promise<string>;
+  deposit: (to: Address, tokens: readonly Secret[]) => Promise<string>;
   /** What to tell; the invoice stands alone, so that it can be copied. */
   invoice: (to: Address, sats: number) => Promise<string[]>;
   /** Tells it itself, now or as soon as the mint answers and a relay takes it. */
@@ -28,7 +28,7 @@ export const credentialOf = (sender: string): Credential & { kind: 'pubkey' } =>
 });
 
 export function createChatMoney(parts: {
-  gateway: Pick<Gateway, 'accounts' | 'lightning'>;
+  gateway: Pick<Gateway, 'accounts' | 'lightning' | 'lookUps'>;
   pending: PendingList;
   /** True when at least one relay took all of it. */
   tell: (to: Address, texts: readonly string[]) => Promise<boolean>;
@@ -36,7 +36,7 @@ export function createChatMoney(parts: {
   log: Logger;
 }): ChatMoney {
   const { gateway, pending, tell, clock, log } = parts;
-  const { accounts, lightning } = gateway;
+  const { accounts, lightning, lookUps } = gateway;
   /** Refunds that are being made at this moment, and when those that did not work are tried again. */
   const busy = new Set<string>();
   const notBefore = new Map<string, number>();
@@ -44,15 +44,21 @@ export function createChatMoney(parts: {
   const balance = async (sender: string): Promise<string> =>
     amount((await accounts.info(credentialOf(sender))).spendable);
 
-  async function depositOne(token: Secret, sender: string): Promise<string> {
+  async function depositOne(to: Address, token: Secret): Promise<string> {
+    const { id, sender, from } = to;
     try {
       const { credited, replayed } = await accounts.topUp(credentialOf(sender), token);
       const what = replayed ? 'This token was paid in before' : 'Received';
       return `${what}: ${amount(credited)}. Your balance is ${await balance(sender)}.`;
     } catch (error) {
       if (!(error instanceof NodeError)) throw error;
-      if (error.code === 'mint_unreachable')
-        return 'The mint has not answered yet. Your token is safe: it is credited once, as soon as the mint does. /balance tells.';
+      const operation = error.options.metadata?.['operation_id'];
+      if (error.code === 'mint_unreachable' && typeof operation === 'string') {
+        // Several tokens may come in one message.
+        const name = `${id}:${operation}`;
+        await pending.add({ id: name, sender, from, at: unixSeconds(clock), kind: 'deposit', operation });
+        return 'The mint is slow. Your token is on record and credited once; I write when it is.';
+      }
       return `This token was not credited: ${error.message}`;
     }
   }
@@ -95,12 +101,24 @@ export function createChatMoney(parts: {
     }
   }
 
+  async function lookAtDeposit(one: Pending & { operation: string }): Promise<void> {
+    const { sender, operation: id } = one;
+    const { state, reason } = lookUps.operation(credentialOf(sender), id).operation;
+    if (state === 'executing' || state === 'blocked') return;
+    const text =
+      state === 'done'
+        ? `Your token arrived. Your balance is ${await balance(sender)}.`
+        : `Your token was not credited (${reason ?? 'refused'}).`;
+    if (await tell({ ...one, id: one.id.split(':')[0] ?? '' }, [text])) await finish(one.id);
+  }
+
   async function lookAt(one: Pending): Promise<void> {
     if (unixSeconds(clock) - one.at > LIMITS.chat.pendingSeconds) return finish(one.id);
     if (one.kind === 'refund') {
       if (clock.monotonic() >= (notBefore.get(one.id) ?? 0)) await handOver(one, one.sats);
       return;
     }
+    if (one.kind === 'deposit') return lookAtDeposit(one);
     const { status, amountSats, expiresAt } = await lightning.status(one.operation, {});
     const isOver = unixSeconds(clock) > expiresAt + LIMITS.invoice.graceSeconds;
     if (status === 'paid') {
@@ -110,9 +128,9 @@ export function createChatMoney(parts: {
   }
 
   return {
-    deposit: async (tokens, sender) => {
+    deposit: async (to, tokens) => {
       const told: string[] = [];
-      for (const token of tokens) told.push(await depositOne(token, sender));
+      for (const token of tokens) told.push(await depositOne(to, token));
       return told.join('\n');
     },
 

@@ -1,4 +1,4 @@
-/** Chat pending: what people are still owed a message about, on disk: refunds not delivered, invoices not paid. */
+/** Chat pending: what people are still owed a message about, on disk: refunds, invoices, tokens at a slow mint. */
 import { LIMITS } from '../base/limits.ts';
 import { type Clock, unixSeconds } from '../base/time.ts';
 import type { ValueStore } from './created-at.ts';
@@ -15,7 +15,7 @@ export interface Address {
 
 /** No secret is in it: the token of a refund follows from the ledger. */
 export type Pending = Address & { at: number } & (
-    { kind: 'refund'; sats?: number } | { kind: 'topup'; operation: string }
+    { kind: 'refund'; sats?: number } | { kind: 'topup' | 'deposit'; operation: string }
   );
 
 export interface PendingList {
@@ -34,7 +34,7 @@ export function createPendingList({ store, clock }: { store: ValueStore; clock: 
   const write = (): Promise<void> => store.put(NAME, JSON.stringify(list));
   const fits = ({ kind, sender }: Pending): boolean => {
     const same = list.filter((other) => other.kind === kind);
-    const most = kind === 'topup' ? chat.topUpsMax : chat.refundsMax;
+    const most = kind === 'topup' ? chat.topUpsMax : chat.othersMax;
     return (
       same.length < most && same.filter((other) => other.sender === sender).length < chat.pendingPerSender
     );

@@ -9,7 +9,6 @@ export interface ChatModel {
   in: number;
   out: number;
   request: number;
-  context: number;
 }
 
 export const HELP = `I answer for ecash. Write a message and I pass it to an AI model; the cost is taken from your balance here.

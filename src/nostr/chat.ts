@@ -30,11 +30,14 @@ export interface Chat {
   receive: (message: ChatMessage) => Promise<void>;
   /** Begins to look after what is pending, also of the process before. */
   start: () => void;
+  /** People whose messages are being answered. */
+  running: () => number;
+  /** Ends what is still being answered, and waits until it is settled and told. */
   stop: () => Promise<void>;
 }
 
 export function createChat(parts: {
-  gateway: Pick<Gateway, 'serve' | 'accounts' | 'lightning'>;
+  gateway: Pick<Gateway, 'serve' | 'accounts' | 'lightning' | 'lookUps'>;
   /** What is sold now, in the operator's order; the first is used until another one is chosen. */
   models: () => readonly ChatModel[];
   /** Sends texts in order; true when a relay took all of them. */
@@ -109,7 +112,7 @@ export function createChat(parts: {
       case 'stop':
         return undefined;
       case 'deposit':
-        return money.deposit(command.tokens, sender);
+        return money.deposit(message, command.tokens);
       case 'help':
         return HELP;
       case 'wrong':
@@ -207,6 +210,7 @@ export function createChat(parts: {
   return {
     receive: (message) =>
       take(message).catch((error: unknown) => log.error('nostr.chat.failed', { error: errorKind(error) })),
+    running: () => lines.size,
     start: () => void (looking ??= lookAround()),
     stop: async () => {
       stopped.abort();

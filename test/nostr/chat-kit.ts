@@ -77,7 +77,6 @@ export async function newChat({ models = [SIM_MODEL] }: { models?: string[] } = 
           in: 55_000_000,
           out: 166_000_000,
           request: 0,
-          context: 8_000,
         })),
       tell: (to, texts) => {
         if (deaf) return Promise.resolve(false);

@@ -5,7 +5,7 @@ import { unixSeconds } from '../../src/base/time.ts';
 import { accountOfPubkey } from '../../src/base/id.ts';
 import { readChat } from '../../src/nostr/chat-command.ts';
 import { amount, cut } from '../../src/nostr/chat-words.ts';
-import { refuses } from '../gateway/kit.ts';
+import { refuses, signs } from '../gateway/kit.ts';
 import { until } from '../e2e/support.ts';
 import { SIM_MODEL } from '../sim/upstream.ts';
 import { ALICE, BOB, ecash, newChat } from './chat-kit.ts';
@@ -59,6 +59,7 @@ test('unknown commands, empty messages and orders that lack something are never 
   const bot = await newChat();
   await bot.say(ecash(50, 'first'));
   for (const text of [
+    JSON.stringify({ v: 1, t: 'req', id: '0', path: '/v1/models' }),
     '/hlep',
     '/topup',
     '/topup -5',
@@ -152,7 +153,6 @@ test('a refund whose mint is slow arrives as soon as it is made', async () => {
   for (const sats of [1, 2]) await bot.say(`/refund ${sats}`);
   let sign: () => void = () => undefined;
   const signed = new Promise<void>((resolve) => (sign = resolve));
-  const { signs } = await import('../gateway/kit.ts');
   bot.wallet.answers.push(async (request) => {
     await signed;
     return signs(request);
@@ -171,6 +171,30 @@ test('a refund whose mint is slow arrives as soon as it is made', async () => {
     return bot.told.filter(({ text }) => text.startsWith('cashu')).length === before + 1;
   });
   expect(bot.balance()).toBe(3_000);
+});
+
+test('a token at a slow mint is credited once, and told when it is, also by the next process', async () => {
+  const bot = await newChat();
+  let sign: () => void = () => undefined;
+  const signed = new Promise<void>((resolve) => (sign = resolve));
+  bot.wallet.answers.push(async (request) => {
+    await signed;
+    return signs(request);
+  });
+  const replies = bot.say(ecash(40, 'slow'));
+  await until('told that it is slow', async () => {
+    await bot.clock.advance(1_000);
+    return bot.told.some(({ text }) => text.includes('mint is slow'));
+  });
+  await replies;
+  expect(bot.balance()).toBe(0);
+  sign();
+  await bot.restart();
+  await until('told that it came', async () => {
+    await bot.clock.advance(LIMITS.chat.lookMs);
+    return bot.told.some(({ text }) => text === 'Your token arrived. Your balance is 40 sat.');
+  });
+  expect([bot.balance(), bot.told.length]).toEqual([40_000, 2]);
 });
 
 test('/stop ends an answer: what was made is kept and paid', async () => {
