@@ -1,9 +1,10 @@
-/** The demo: announce, be discovered, be paid three ways, and show that not one msat went astray. */
+/** The demo: announce, be discovered, be paid four ways, over HTTP and over direct messages, and show that not one msat went astray. */
 import { NodeError } from './base/error.ts';
 import { type Logger, createLogger, silentLogger } from './base/log.ts';
 import { systemClock } from './base/time.ts';
 import { type Provider, discover } from './client/discover.ts';
-import { type PaidStep, createBuyer, tellStory, walletInfo } from './demo/buyer.ts';
+import { type PaidStep, QUESTION, createBuyer, tellStory, walletInfo } from './demo/buyer.ts';
+import { payByMessage } from './demo-dm.ts';
 import { DEMO_MODELS, type World, createWorld } from './demo-world.ts';
 
 export interface DemoOptions {
@@ -65,11 +66,17 @@ async function play(
     url: provider.urls[0] as string,
     model,
     buyer,
-    onStep: ({ how, cost_msats, change_sats, text }) =>
-      say(
-        `paid        ${how.padEnd(12)} ${cost_msats} msat${change_sats ? `, change ${change_sats} sat` : ''}   "${text.slice(0, 40)}"`,
-      ),
+    onStep: (step) => say(told(step)),
   });
+  const byMessage = await payByMessage({
+    relays: world.config.relayList,
+    provider,
+    model,
+    question: QUESTION,
+    token: await buyer.mint(100),
+  });
+  say(`${told(byMessage)}   over encrypted messages only`);
+  paid.push(byMessage);
   const summary: DemoSummary = {
     node: { url: world.node.url, npub: world.node.npub },
     announced: world.node.announced(),
@@ -80,6 +87,11 @@ async function play(
   };
   return { summary, apiKey };
 }
+
+const told = ({ how, cost_msats, change_sats, text }: PaidStep): string => {
+  const change = change_sats ? `, change ${change_sats} sat` : '';
+  return `paid        ${how.padEnd(12)} ${cost_msats} msat${change}   "${text.slice(0, 40)}"`;
+};
 
 /** Finds the node as a stranger would: by its announcement on the relay. */
 async function findProvider(world: World, model: string): Promise<{ provider: Provider; providers: number }> {
@@ -103,6 +115,7 @@ async function stayUp(world: World, apiKey: string, options: DemoOptions): Promi
   if (!options.json) {
     const { balance } = await walletInfo(url, apiKey);
     for (const line of copyPaste(url, apiKey, DEMO_MODELS[0] as string, balance)) options.print(line);
+    for (const line of byMessageLines(world)) options.print(line);
   }
   await new Promise<void>((resolve) => {
     if (options.signal.aborted) resolve();
@@ -128,6 +141,14 @@ const copyPaste = (url: string, key: string, model: string, balance: number): st
   "  import OpenAI from 'openai';",
   `  const client = new OpenAI({ baseURL: '${url}/v1', apiKey: '${key}' });`,
   `  console.log(await client.chat.completions.create({ model: '${model}', messages: [{ role: 'user', content: 'Hello' }] }));`,
+];
+
+/** `node dist/main.js` is what `npm run demo` itself runs. */
+const byMessageLines = ({ node, relay }: World): string[] => [
+  '',
+  'Without the URL, over encrypted messages (in another terminal):',
+  `  node dist/main.js proxy --dm ${node.npub} --relay ${relay.url}`,
+  '  then the lines above with http://127.0.0.1:8008/v1 as base URL',
   '',
   'Ctrl-C ends the demo and leaves nothing behind.',
 ];

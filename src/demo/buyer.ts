@@ -33,7 +33,7 @@ export async function createBuyer(options: { mintUrl: string; unit?: 'sat' | 'ms
 
 /** How one request was paid and what it cost. All amounts in msat but for `change_sats`. */
 export interface PaidStep {
-  how: 'bearer-cashu' | 'sk-key' | 'x-cashu';
+  how: 'bearer-cashu' | 'sk-key' | 'x-cashu' | 'dm';
   cost_msats: number;
   balance_before_msats: number;
   balance_after_msats: number;
@@ -46,6 +46,9 @@ export interface StoryResult {
   /** A key with money left on it. */
   apiKey: string;
 }
+
+/** Asked over HTTP with the key, and by the demo over direct messages too. */
+export const QUESTION = 'Tell me about ecash.';
 
 /** The buyer's story: pay a stream with a token as the key, then with the key it became, then per request. */
 export async function tellStory(options: {
@@ -71,7 +74,7 @@ export async function tellStory(options: {
   record({ ...keptStep('bearer-cashu', before.balance, afterFirst.balance), ...first });
 
   const apiKey = afterFirst.api_key;
-  const second = await streamChat(new OpenAIClient({ apiKey, baseURL }), model, 'Tell me about ecash.');
+  const second = await streamChat(new OpenAIClient({ apiKey, baseURL }), model, QUESTION);
   const afterSecond = await walletInfo(url, apiKey);
   record({ ...keptStep('sk-key', afterFirst.balance, afterSecond.balance), ...second });
 

@@ -110,3 +110,70 @@ describe('over HTTP', () => {
     expect(io.err()).not.toContain('sk-in-the-open');
   });
 });
+
+describe('over encrypted messages', () => {
+  const dm = (dir: string, ...more: string[]) => [
+    '--node',
+    world.node.npub,
+    '--dm',
+    '--relay',
+    world.relay.url,
+    ...more,
+    '--buyer-dir',
+    dir,
+  ];
+
+  test('the account of the own key is filled and pays; nothing but the npub and a relay is needed', async () => {
+    const dir = temporaryDirectory();
+    const io = fakeTerminal({
+      argv: ['chat', ...dm(dir, '--topup', 'env:TOKEN', '--once', 'over the relay')],
+      env: { TOKEN: await world.mint.issue(50) },
+      isTTY: false,
+    });
+    expect([await io.done(), io.err()]).toEqual([0, '']);
+    const said = JSON.parse(io.out());
+    expect(said).toMatchObject({ how: 'dm', text: expect.stringContaining('over the relay') });
+    expect(said.balance_msats).toBe(50_000 - said.cost_msats);
+    // The same key is the same account over HTTP.
+    const again = fakeTerminal({
+      argv: ['chat', '--node', world.url, '--once', 'over HTTP', '--buyer-dir', dir],
+      isTTY: false,
+    });
+    expect(await again.done()).toBe(0);
+    const second = JSON.parse(again.out());
+    expect(second.balance_msats).toBe(said.balance_msats - second.cost_msats);
+  });
+
+  test('an account without money ends with 6, an npub that nobody answers for with 2', async () => {
+    const poor = fakeTerminal({ argv: ['chat', ...dm(temporaryDirectory(), '--once', 'x')], isTTY: false });
+    expect([await poor.done(), poor.out()]).toEqual([6, '']);
+    const wrong = fakeTerminal({
+      argv: ['chat', '--node', world.url, '--dm', '--once', 'x', '--buyer-dir', temporaryDirectory()],
+      isTTY: false,
+    });
+    expect(await wrong.done()).toBe(2);
+  });
+
+  test('a node of which only the npub is known is found over HTTP too, if its address is proven', async () => {
+    const dir = temporaryDirectory();
+    const args = [
+      'chat',
+      '--node',
+      world.node.npub,
+      '--relay',
+      world.relay.url,
+      '--once',
+      'x',
+      '--buyer-dir',
+      dir,
+    ];
+    const key = await world.key(20);
+    const io = fakeTerminal({
+      argv: [...args, '--api-key', 'env:KEY', '--allow-private'],
+      env: { KEY: key },
+      isTTY: false,
+    });
+    expect([await io.done(), io.err()]).toEqual([0, '']);
+    expect(JSON.parse(io.out())).toMatchObject({ how: 'http' });
+  });
+});
