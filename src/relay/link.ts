@@ -55,6 +55,8 @@ export function createLink(options: {
   const gate = createFloodGate(clock);
   let foreign = 0;
   let refused: string | undefined;
+  /** Why a subscription is not served; gone once it is. */
+  let unread: string | undefined;
   let state: RelayStatus['state'] = 'closed';
   let connection: Connection | undefined;
   let life: Promise<void> | undefined;
@@ -193,8 +195,21 @@ export function createLink(options: {
       }
     },
     subscribe: (wanted) => {
-      const onForeign = (): void => void (foreign += 1);
-      const made = createSubscription({ ...wanted, relay, onRefused, onForeign, clock, log, random });
+      const made = createSubscription({
+        ...wanted,
+        onLive: () => {
+          unread = undefined;
+          wanted.onLive();
+        },
+        onRefused: (reason) => {
+          unread = reason;
+        },
+        onForeign: () => void (foreign += 1),
+        relay,
+        clock,
+        log,
+        random,
+      });
       subscriptions.add(made);
       if (!closing.signal.aborted) start();
       if (connection !== undefined) made.attach(connection);
@@ -212,7 +227,7 @@ export function createLink(options: {
       roles: config.roles,
       state,
       dropped: gate.dropped() + foreign,
-      ...(refused === undefined ? {} : { refused }),
+      ...statusOf(refused ?? unread),
       ...(limits === undefined && config.maxEventBytes === undefined
         ? {}
         : { limits: { ...limits, ...ours() } }),
@@ -227,3 +242,6 @@ export function createLink(options: {
     },
   };
 }
+
+const statusOf = (refused: string | undefined): { refused?: string } =>
+  refused === undefined ? {} : { refused };

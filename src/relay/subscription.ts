@@ -54,6 +54,7 @@ export function createSubscription(
 ): LinkSubscription {
   const { relay, clock, log, random } = options;
   const closing = new AbortController();
+  let attached: Connection | undefined;
   let current: Asked | undefined;
   let authAttempts = 0;
   let failures = 0;
@@ -163,11 +164,13 @@ export function createSubscription(
 
   return {
     attach: (connection) => {
+      attached = connection;
       authAttempts = 0;
       request(connection);
     },
     renew: () => {
-      if (current !== undefined) request(current.connection);
+      // Also when the relay had ended it: some say `restricted:` to strangers and mean that AUTH comes first.
+      if (attached !== undefined) request(attached);
     },
     live: () => current !== undefined && current.live && !current.connection.gone.aborted,
     close: () => {

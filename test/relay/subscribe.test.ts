@@ -99,10 +99,9 @@ describe('every REQ', () => {
     await live.ready(PATIENCE_MS);
     await set.publishTo(note(key, 'from the future', 1059, now() + 800), [relay.url]);
     await until(() => contents().length === 1);
-    relay.drop();
-    await until(() => set.status()[0]?.state !== 'open');
     // Stored while nobody listened, and dated two days back as gift wraps are.
     relay.plant(note(key, 'backdated', 1059, now() - 172_000));
+    relay.drop();
     await until(() => contents().includes('backdated'), 'the event from the time without connection');
     expect(await live.ready(PATIENCE_MS)).toBe(1);
     await set.publishTo(note(key, 'backdated live', 1059, now() - 172_000), [relay.url]);
@@ -164,9 +163,9 @@ describe('relays that come and go', () => {
     const live = set.subscribe({ filter: () => ({ kinds: [1] }), roles: ['dm'], onEvent });
     await live.ready(PATIENCE_MS);
     live.close();
+    const before = relay.accepted();
     relay.drop();
-    await until(() => set.status()[0]?.state !== 'open');
-    await until(() => set.status()[0]?.state === 'open');
+    await until(() => relay.accepted() > before && set.status()[0]?.state === 'open');
     await set.publishTo(note(newKey(), 'unheard'), [relay.url]);
     await set.query({ kinds: [1] }, 'announce');
     expect(heard).toEqual([]);
@@ -184,8 +183,9 @@ describe('NIP-42', () => {
     expect(await live.ready(PATIENCE_MS)).toBe(1);
     await set.publishTo(note(key, 'one'), [relay.url]);
     await until(() => contents().length === 1);
+    const before = relay.accepted();
     relay.drop();
-    await until(() => set.status()[0]?.state !== 'open');
+    await until(() => relay.accepted() > before);
     expect(await live.ready(PATIENCE_MS)).toBe(1);
     await set.publishTo(note(key, 'two'), [relay.url]);
     await until(() => contents().includes('two'));
