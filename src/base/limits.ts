@@ -173,6 +173,19 @@ export const LIMITS = {
     /** Accounts and hosts that are left alone for now; about 1 MB. */
     waitingMax: 10_000,
   },
+  rotation: {
+    /** How often the pool is looked through; what is found begins a week before it would be too late. */
+    sweepMs: 3_600_000,
+    beforeExpirySeconds: 604_800,
+    /** Inputs of one swap: every mint takes so many. */
+    inputsMax: 100,
+    /** More proofs than this at one mint slow down audits and starts; far above what change of all sizes needs. */
+    proofsMax: 2_000,
+    /** Small proofs are only exchanged for so much of their worth. */
+    feeShareMax: 0.05,
+    /** Swaps begun for one mint in one sweep. */
+    swapsPerSweep: 10,
+  },
   lnurl: {
     timeoutMs: 10_000,
     /** LUD-06 answers are below 2 kB; some carry a picture in their metadata. */

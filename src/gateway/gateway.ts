@@ -29,6 +29,7 @@ import { createPayers } from './payer.ts';
 import { createPayouts } from './payout.ts';
 import { createJunkLimit } from './rate.ts';
 import { resumeUnfinished } from './recover.ts';
+import { rotateProofs } from './rotate.ts';
 import type { Answer, InferenceRequest } from './request.ts';
 import { createServe } from './serve.ts';
 import { createDrains } from './stream-answer.ts';
@@ -104,6 +105,7 @@ export function createGateway(parts: {
   let leases: Promise<unknown> | undefined;
   let earnings: Promise<void> | undefined;
   let expiries: Promise<void> | undefined;
+  let rotations: Promise<void> | undefined;
 
   return {
     serve: createServe({
@@ -127,6 +129,7 @@ export function createGateway(parts: {
     start: () => {
       leases = Promise.all([lookAfterLeases(), forgetOldKeys()]);
       expiries = refundExpired({ ledger, melts, clock, log, signal: stop.signal });
+      rotations = rotateProofs({ ledger, wallet, payouts, driver, clock, log, signal: stop.signal });
       const rule = parts.payout;
       if (rule) earnings = payOutEarnings({ ledger, melts, rule, clock, log, signal: stop.signal });
       return resume();
@@ -138,6 +141,7 @@ export function createGateway(parts: {
       // A payment that waits for an address ends with the wallet; what it opened is taken up at the next start.
       void earnings;
       void expiries;
+      void rotations;
     },
   };
 }

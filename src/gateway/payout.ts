@@ -6,7 +6,7 @@ import { type Logger, errorKind } from '../base/log.ts';
 import { type Unit, ZERO, msatPerUnit, msatToUnitFloor, unitToMsat } from '../base/money.ts';
 import { Secret } from '../base/secret.ts';
 import type { Idempotency } from '../ledger/idempotency.ts';
-import type { Ledger, SendOperation, SendOutcome } from '../ledger/ledger.ts';
+import type { Durable, Ledger, SendOperation, SendOutcome } from '../ledger/ledger.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import { storedProofs } from './deposit.ts';
 import type { Driver, StepResult } from './drive.ts';
@@ -40,6 +40,8 @@ export interface Payouts {
   again: (id: OperationId) => Promise<PaidOut>;
   /** A payout of this account whose client was told to repeat exactly this request, and has not done so yet. */
   promised: (account: AccountId, amount: number | undefined) => OperationId | undefined;
+  /** Asks the mint for the swap of an operation that was just opened. */
+  begin: (opened: { operation: SendOperation } & Durable) => void;
   resume: (operation: SendOperation) => void;
 }
 
@@ -62,7 +64,12 @@ export function createPayouts(parts: {
 
   function promise(operation: SendOperation, asked: number | 'all' | 'unknown'): void {
     // With an Idempotency-Key the client finds its payout by itself.
-    if (operation.idempotencyKey !== undefined || promises.has(operation.id)) return;
+    if (
+      operation.purpose === 'rotate' ||
+      operation.idempotencyKey !== undefined ||
+      promises.has(operation.id)
+    )
+      return;
     promises.set(operation.id, { account: operation.account, asked });
     const oldest = promises.keys().next();
     if (promises.size > LIMITS.outcome.promisedMax && !oldest.done) promises.delete(oldest.value);
@@ -191,7 +198,15 @@ export function createPayouts(parts: {
     return (await openElsewhere(request, own, opened.have)) ?? opened;
   }
 
+  function begin({ operation: { id }, durable }: { operation: SendOperation } & Durable): void {
+    driver.run(id, async (attempt) => {
+      await durable;
+      return step(id, attempt === 0);
+    });
+  }
+
   return {
+    begin,
     send: async (given) => {
       const home = homeOf(given);
       const request = given.purpose === 'withdraw' ? inUnits(given, home.unit) : given;
@@ -209,10 +224,7 @@ export function createPayouts(parts: {
             'The node holds too little ecash of that mint. The operator was alarmed.',
           );
         case 'swap':
-          driver.run(opened.operation.id, async (attempt) => {
-            await opened.durable;
-            return step(opened.operation.id, attempt === 0);
-          });
+          begin(opened);
           return paidOut(opened.operation.id, false, amount ?? 'all');
         case 'issued':
         case 'replayed':

@@ -12,6 +12,7 @@ export type EntryKind =
   | 'receive-done'
   | 'send-open'
   | 'send-done'
+  | 'rotate-open'
   | 'mint-open'
   | 'mint-plan'
   | 'mint-done'

@@ -122,7 +122,8 @@ export interface ReceiveOperation extends OperationBase {
 /** A token made by us: change, refund. `offline` when exact proofs were at hand, else by a swap at the mint. */
 export interface SendOperation extends OperationBase {
   kind: 'send';
-  purpose: 'change' | 'refund' | 'withdraw';
+  /** `rotate` makes no token: proofs of ours become others of ours, for the mint's fee. */
+  purpose: 'change' | 'refund' | 'withdraw' | 'rotate';
   /** What the account (or revenue) paid in total: face value and mint fee. */
   debit: Msat;
   /** Face value of the token in the mint's unit. */
@@ -179,7 +180,7 @@ export interface OpenSend {
   id: OperationId;
   /** The constant 'operator' where the purpose is `withdraw`: paid out of `revenue`, never more than was earned. */
   account: AccountId;
-  purpose: SendOperation['purpose'];
+  purpose: Exclude<SendOperation['purpose'], 'rotate'>;
   mint: string;
   unit: Unit;
   /** `all`: everything available in whole units; else the face value wanted, in the mint's unit. */
@@ -191,6 +192,19 @@ export interface OpenSend {
   /** Splits an amount of the mint's unit into proof amounts of that keyset. */
   split: (amount: number) => number[];
   idempotency?: Idempotency;
+}
+
+export interface OpenRotation {
+  id: OperationId;
+  mint: string;
+  unit: Unit;
+  /** At most so many proofs, the smallest first, of the keysets that are wanted. */
+  count: number;
+  wanted: (keyset: string) => boolean;
+  feePpk: (keyset: string) => number;
+  keyset: string;
+  /** Amounts of the new proofs; undefined where that is not worth its fee. */
+  amounts: (value: number, fee: number, count: number) => number[] | undefined;
 }
 
 export interface Totals {
@@ -257,6 +271,8 @@ export interface Ledger extends LightningBooks, Idempotent, Kept, Expiry, ChildV
   retryOperation: (id: OperationId) => { retried: boolean } & Durable;
 
   openSend: (intent: OpenSend) => SendOutcome;
+  /** Proofs of ours go in, others are to come out; undefined where nothing is worth it. One at a time for each shelf. */
+  openRotation: (intent: OpenRotation) => ({ operation: SendOperation } & Durable) | undefined;
   /** Idempotent: of a payout that is done nothing moves, and `durable` covers its own entry. */
   completeSend: (id: OperationId, blindSignatures: string[]) => Durable;
   /** Less than one unit left on a one-shot account becomes the operator's, booked as `rounding`. */

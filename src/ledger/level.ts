@@ -18,6 +18,7 @@ import { createOperations } from './operations.ts';
 import { reportTotals } from './postings.ts';
 import { createReceive } from './receive.ts';
 import { createReclaim } from './reclaim.ts';
+import { createRotation } from './rotation.ts';
 import { createRecovery } from './recovery.ts';
 import { createSend } from './send.ts';
 import { onDisk } from './storage.ts';
@@ -86,6 +87,7 @@ function createVerbs(store: Store, open: OpenAsides): Verbs & { releaseAll: () =
     ...createMint(store),
     ...createMelt(store),
     ...createReclaim(store),
+    ...createRotation(store),
     ...createIdempotent(store),
     ...createKept(store),
     ...createExpiry(store),

@@ -126,12 +126,13 @@ export const noProofRows = (proofs: readonly StoredProof[]): RowChanges =>
 export const faceOf = (proofs: readonly StoredProof[]): number =>
   proofs.reduce((sum, { amount }) => sum + amount, 0);
 
-/** Who pays for a token: an account, or the operator out of his earnings. */
+/** Who pays for a token: an account, or the operator out of his earnings; a rotation costs its fee. */
 export function payer({ purpose }: { purpose: string }, delta: number): Postings {
+  if (purpose === 'rotate') return { mint_fees: delta };
   return purpose === 'withdraw' ? { payouts: delta } : { avail: delta };
 }
 export const accountField = (operation: Pick<Operation, 'account'> & { purpose: string }): { a?: string } =>
-  operation.purpose === 'withdraw' ? {} : { a: operation.account };
+  operation.purpose === 'withdraw' || operation.purpose === 'rotate' ? {} : { a: operation.account };
 
 /** Our proofs that are at a mint and may come back. */
 export const inputsOf = (operation: Operation): StoredProof[] => {

@@ -26,6 +26,8 @@ export interface Pool {
   pickExact: (shelf: Shelf, amount: number, owner: AccountId) => StoredProof[] | undefined;
   /** Proofs that cover what `needed` asks for in view of those already picked; few rather than small ones. */
   pickCover: (shelf: Shelf, needed: (picked: readonly StoredProof[]) => number) => StoredProof[] | undefined;
+  /** The smallest proofs that nobody has set aside, of the keysets that are wanted. */
+  pickSmall: (shelf: Shelf, count: number, wanted: (keyset: string) => boolean) => StoredProof[];
   sum: (shelf: Shelf) => number;
   all: () => IterableIterator<PoolProof>;
 }
@@ -117,6 +119,17 @@ export function createPool(): Pool {
     pickCover: (shelf, needed) => {
       const { free, aside } = stockOf(shelf);
       return cover([free, ...aside.values()], needed);
+    },
+    pickSmall: (shelf, count, wanted) => {
+      const { free } = stockOf(shelf);
+      const picked: StoredProof[] = [];
+      for (const amount of amountsOf([free]).reverse()) {
+        for (const proof of free.get(amount)?.values() ?? []) {
+          if (picked.length === count) return picked;
+          if (wanted(proof.keyset)) picked.push(bare(proof));
+        }
+      }
+      return picked;
     },
     sum: (shelf) => stockOf(shelf).sum,
     all: function* () {

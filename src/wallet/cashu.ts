@@ -102,13 +102,14 @@ export function createWallet(options: WalletOptions): Wallet {
     await Promise.race([loading, clock.sleep(LIMITS.mint.rememberedWaitMs, answered.signal)]);
   }
 
-  async function activeKeyset(mintUrl: string, unit: Unit) {
+  async function activeKeyset(mintUrl: string, unit: Unit, how?: { fresh: boolean }) {
     const { keysets } = mints.get(mintUrl);
-    await loadOrRemember(keysets, unit);
+    if (how?.fresh) await keysets.refresh();
+    else await loadOrRemember(keysets, unit);
     const active = keysets.active(unit);
     if (active === undefined) throw new NodeError('mint_unreachable', 'The mint has no usable keyset.');
     const feePpk = (keyset: string) => keysets.get(keyset)?.feePpk ?? active.feePpk;
-    return { keyset: active.id, feePpk };
+    return { keyset: active.id, feePpk, facts: keysets.get };
   }
 
   async function checkStates<T>(mintUrl: string, proofs: T[], ysOf: (portion: T[]) => Promise<string[]>) {

@@ -97,7 +97,17 @@ export interface Wallet {
   /** Text of a V4 token (NUT-00) made of our proofs: the same proofs always give the same text. */
   encodeToken: (mint: string, unit: Unit, proofs: StoredProof[]) => Promise<string>;
   /** Active keyset for new outputs, remembered if the mint is away. Throws NodeError mint_unreachable if none is. */
-  activeKeyset: (mint: string, unit: Unit) => Promise<{ keyset: string; feePpk: (keyset: string) => number }>;
+  activeKeyset: (
+    mint: string,
+    unit: Unit,
+    /** `fresh`: as the mint says now, and not from memory. */
+    how?: { fresh: boolean },
+  ) => Promise<{
+    keyset: string;
+    feePpk: (keyset: string) => number;
+    /** Whether the mint still signs with a keyset, and when it forgets it (Unix seconds). */
+    facts?: (keyset: string) => { active: boolean; finalExpiry?: number } | undefined;
+  }>;
   /** Splits so that every amount 0..n is an exact subset. */
   split: (amount: number) => number[];
   /** NUT-07 for our own proofs. */

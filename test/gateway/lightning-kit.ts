@@ -35,6 +35,8 @@ export interface Crash {
     | 'completeMelt'
     | 'planReclaim'
     | 'completeReclaim'
+    | 'openRotation'
+    | 'completeSend'
     | 'failOperation';
   when: 'before' | 'after';
 }
@@ -100,6 +102,7 @@ export async function newLightningTill(options: TestMintOptions = {}) {
       lightning,
       melts,
       payouts,
+      driver,
       resume: () => resumeUnfinished({ ledger, deposits, payouts, invoices, melts, log: parts.log }),
       close: async () => {
         const ended = driver.close();
