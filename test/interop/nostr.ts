@@ -15,6 +15,7 @@ import { verifyEvent } from '../../src/relay/event.ts';
 import type { Filter, NostrEvent } from '../../src/relay/relay.ts';
 import { createRelaySet } from '../../src/relay/set.ts';
 import { announcement, entry, freePort, memoryStore, model, newKey } from '../nostr/kit.ts';
+import { chatStory, goChatClient, nakChatClient } from './chat.ts';
 import { buildGoClient, installNak, type Program, serveNak } from './nak.ts';
 
 let passed = 0;
@@ -100,6 +101,8 @@ async function main(): Promise<void> {
       const relay = await createTestRelay({ verify: (event) => verifyEvent(event) !== undefined });
       await relayStory('go-nostr on the embedded relay', relay.url, lookWith(client, relay.url));
       await relay.close();
+      const secret = randomBytes(32).toString('hex');
+      await chatStory('go-nostr chats', await goChatClient(client, secret), check);
     }
     const nak = await installNak(dir);
     if ('skipped' in nak) process.stdout.write(`nak skipped: ${nak.skipped}\n`);
@@ -107,6 +110,8 @@ async function main(): Promise<void> {
       const relay = await serveNak(nak, await freePort());
       try {
         await relayStory('nak serve', relay.url);
+        const secret = randomBytes(32).toString('hex');
+        await chatStory('nak chats', await nakChatClient(nak, secret), check, relay.url);
       } finally {
         await relay.stop();
       }
