@@ -64,6 +64,8 @@ export function createChat(parts: {
   const stopped = new AbortController();
   let looking: Promise<void> | undefined;
 
+  const noteFailure = (error: unknown): void => log.error('nostr.chat.failed', { error: errorKind(error) });
+
   function isNew(id: string): boolean {
     if (seen.has(id)) return false;
     seen.add(id);
@@ -151,9 +153,12 @@ export function createChat(parts: {
     }
   }
 
-  async function answer(message: ChatMessage, command: ChatCommand): Promise<void> {
+  /** @param isAllowed false: money beyond the budget of its sender, which is taken without a word. */
+  async function answer(message: ChatMessage, command: ChatCommand, isAllowed: boolean): Promise<void> {
     try {
       const texts = await replyTo(message, command);
+      // A stranger's good token has made him none; whoever sends junk is told so a few times.
+      if (command.kind === 'deposit' && !(isAllowed && (await mayBeAnswered(message.sender)))) return;
       if (texts !== undefined) await tell(message, typeof texts === 'string' ? [texts] : texts);
     } catch (error) {
       const known = error instanceof NodeError;
@@ -164,16 +169,17 @@ export function createChat(parts: {
   }
 
   /** One after the other, so that a conversation is in order and an account is not asked for two holds at once. */
-  async function inLine(message: ChatMessage, command: ChatCommand): Promise<void> {
+  async function inLine(message: ChatMessage, command: ChatCommand, isAllowed: boolean): Promise<void> {
     const { sender } = message;
     const line = lines.get(sender) ?? { waiting: 0, end: Promise.resolve(), stop: undefined };
+    if (line.waiting >= chat.waitingMax && !isAllowed) return;
     if (line.waiting >= chat.waitingMax)
       return void (await tell(message, [
         'You write faster than I can answer; nothing was charged for this.',
       ]));
     line.waiting += 1;
     lines.set(sender, line);
-    line.end = line.end.then(() => answer(message, command));
+    line.end = line.end.then(() => answer(message, command, isAllowed)).catch(noteFailure);
     try {
       await line.end;
     } finally {
@@ -189,7 +195,9 @@ export function createChat(parts: {
     // Money is taken however late it comes.
     const isMoney = command.kind === 'deposit';
     if (!isMoney && (age > chat.commandSecondsMax || age < -chat.futureSecondsMax)) return;
-    if (!isNew(id) || !budgets.take(sender)) return;
+    if (!isNew(id)) return;
+    const isAllowed = budgets.take(sender);
+    if (!isMoney && !isAllowed) return;
     if (!isMoney && !(await mayBeAnswered(sender))) return;
     if (command.kind === 'stop') {
       const running = lines.get(sender)?.stop;
@@ -197,7 +205,7 @@ export function createChat(parts: {
       else await tell(message, ['There is nothing to stop.']);
     } else if (command.kind === 'prompt' && age > chat.promptSecondsMax)
       await tell(message, ['This message came too late: it expired and was not charged. Write it anew.']);
-    else await inLine(message, command);
+    else await inLine(message, command, isAllowed);
   }
 
   async function lookAround(): Promise<void> {
@@ -208,8 +216,7 @@ export function createChat(parts: {
   }
 
   return {
-    receive: (message) =>
-      take(message).catch((error: unknown) => log.error('nostr.chat.failed', { error: errorKind(error) })),
+    receive: (message) => take(message).catch(noteFailure),
     running: () => lines.size,
     start: () => void (looking ??= lookAround()),
     stop: async () => {

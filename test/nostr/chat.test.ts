@@ -229,6 +229,15 @@ test('who has never paid is told how to, a few times an hour, and others do not 
   expect(bot.model.requests).toHaveLength(1);
 });
 
+test('junk that looks like tokens is told a few times only, and a good token is taken even then', async () => {
+  const bot = await newChat();
+  const replies: string[] = [];
+  for (let i = 0; i < 40; i++) replies.push(...(await bot.say(`cashuB${'x'.repeat(40)}${i}`)));
+  expect(replies).toHaveLength(LIMITS.chat.strangerBurst);
+  expect(await bot.say(ecash(50, 'good'))).toEqual([]);
+  expect(bot.balance()).toBe(50_000);
+});
+
 test('a balance that does not cover the question is told in numbers, and nothing is charged', async () => {
   const bot = await newChat();
   await bot.say(ecash(1, 'first'));
