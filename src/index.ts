@@ -1,5 +1,14 @@
-/** Public API of the package: run a node, or find one. */
+/** Public API of the package: run a node, find one, or ask one over direct messages. */
 export { loadConfig, type Config } from './config.ts';
 export { createNode, initNode, type RunningNode } from './node.ts';
 export { createLogger, silentLogger, type Logger } from './base/log.ts';
 export { discover, type DiscoverOptions, type Provider } from './discover.ts';
+export {
+  openMessages,
+  DmFailure,
+  type DmAnswer,
+  type DmChunk,
+  type DmRequest,
+  type Messages,
+  type MessagesOptions,
+} from './messages.ts';

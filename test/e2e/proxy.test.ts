@@ -8,6 +8,7 @@ import { createBuyerAccount } from '../../src/client/account.ts';
 import { createDmChannel } from '../../src/client/channel.ts';
 import { discover } from '../../src/client/discover.ts';
 import { askOverDm, createDmClient, type DmClient } from '../../src/client/dm.ts';
+import { openMessages } from '../../src/messages.ts';
 import { createProxy } from '../../src/client/proxy.ts';
 import { pubkeyOf } from '../../src/relay/key.ts';
 import { createRelaySet } from '../../src/relay/set.ts';
@@ -133,6 +134,21 @@ describe('story', () => {
     expect(step.value).toMatchObject({ status: 200 });
     expect(step.value.cost).toBeGreaterThan(0);
   });
+});
+
+test('openMessages: a program needs the npub and a relay, and leaves nothing open', async () => {
+  const messages = openMessages({ node: world.node.npub, relays: [world.relay.url] });
+  expect(messages.account).toMatch(/^npub1/);
+  const topUp = JSON.stringify({ cashu_token: await world.mint.issue(20) });
+  const filled = await messages.call({ method: 'POST', path: '/v1/wallet/topup', body: topUp });
+  expect(JSON.parse(filled.body.toString())).toMatchObject({ msats: 20_000 });
+  let text = '';
+  const body = JSON.stringify({ ...ask('from a program'), stream: true });
+  for await (const { data } of messages.ask({ method: 'POST', path: '/v1/chat/completions', body }))
+    text += data;
+  expect(text).toContain('program');
+  await messages.close();
+  expect(() => openMessages({ node: 'nobody', relays: [world.relay.url] })).toThrow(/npub1/);
 });
 
 describe('errors keep status, code and envelope', () => {
