@@ -3,12 +3,13 @@
  *
  * Machines differ and neighbours interfere, so only ratios within the run count. `paid_json_vs_raw` compares what one
  * core can carry: CPU time of the raw proxy per request over that of the paid one (higher is better).
- * `paid_sse_vs_raw` is CPU time per streamed chunk, paid over raw (lower is better).
+ * `paid_sse_vs_raw` is CPU time per streamed chunk, paid over raw (lower is better). `--wraps` measures gift wraps only.
  */
 import { type Load, load, median, percentile } from './load.ts';
 import { type PaidNode, startPaidNode } from './paid-node.ts';
 import { type Running, freePort, pinSelf, pinned, startProcess, stopAll } from './processes.ts';
 import { CHUNKS } from './upstream.ts';
+import { type WrapRates, measureWraps } from './wraps.ts';
 
 const args = process.argv.slice(2);
 const asJson = args.includes('--json');
@@ -133,8 +134,23 @@ async function checkBooks(paid: PaidNode): Promise<number> {
   return reserved === 0 && balance + total_spent === 1_000_000_000 ? 0 : 1;
 }
 
+/** Per second of CPU time; `stock` is nostr-tools on the same events. */
+async function wraps(): Promise<WrapRates> {
+  const rates = await measureWraps();
+  say('\nGift wraps of 1 kB per CPU-second');
+  say(`  received ${rates.received}  (nostr-tools ${rates.stockReceived})`);
+  say(`  sent     ${rates.sent}  (nostr-tools ${rates.stockSent}; frames of one stream ${rates.streamed})`);
+  return rates;
+}
+
 async function main(): Promise<void> {
   pinSelf(1);
+  if (args.includes('--wraps')) {
+    process.stdout.write(
+      `${JSON.stringify({ wraps_per_cpu_second: await wraps() }, null, asJson ? 0 : 2)}\n`,
+    );
+    return;
+  }
   say(
     `node ${process.version}, ${rounds} rounds, ${pinned ? 'proxies on core 0, load on core 1' : 'not pinned'}`,
   );
@@ -179,6 +195,7 @@ async function main(): Promise<void> {
     slow.stop(),
   ]);
 
+  const wrapRates = await wraps();
   const errors = [json, sse, delayed]
     .flatMap((samples) => [...(samples.raw ?? []), ...(samples.paid ?? [])])
     .reduce((sum, sample) => sum + sample.errors, bookErrors + slowBookErrors);
@@ -204,6 +221,7 @@ async function main(): Promise<void> {
       paid: round(rpsOf(json.paid)),
       express_fetch: round(rpsOf(json.express)),
     },
+    wraps_per_cpu_second: wrapRates,
     errors,
     node: process.version,
     rounds,
