@@ -23,6 +23,7 @@ export interface Holds {
     request: CeilingRequest,
     model: PricedModel & { modelId: string },
     keyed?: HoldRequest['keyed'],
+    atMost?: Msat,
   ) => Held;
   forget: (id: string) => void;
   /** Renews the leases of living requests and lets go of all others. Called on a timer. */
@@ -49,6 +50,17 @@ const overLimit = (
     `Balance limit exceeded: ${balanceLimit} mSats limit, ${left} left, ${required} required for this request.`,
     { metadata: { balance_limit_msats: balanceLimit, left_msats: left, required_msats: required } },
   );
+
+/** Before anything is redeemed or held. Throws balance_limit_exceeded. */
+export function requireRoom(maxCost: Msat, request: CeilingRequest, model: PricedModel): void {
+  const least = leastCost(request, model);
+  if (maxCost >= least) return;
+  throw new NodeError(
+    'balance_limit_exceeded',
+    `This request costs ${least} mSats at least, and ${maxCost} mSats at most were allowed for it. Nothing was charged.`,
+    { metadata: { required_msats: least, max_cost_msats: maxCost } },
+  );
+}
 
 const otherModels = (models: readonly string[]): NodeError =>
   new NodeError('model_not_allowed', 'This key may not ask for this model.', {
@@ -81,10 +93,12 @@ export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
     account: Account,
     request: CeilingRequest,
     model: PricedModel,
+    atMost: Msat | undefined,
   ): { amount: Msat; maxTokens?: number } {
     const { hold, full, maxOutput } = ceiling(request, model);
     const left = ledger.limitLeft(account.id);
-    const available = left === undefined ? account.available : minMsat(account.available, left);
+    const allowed = left === undefined ? account.available : minMsat(account.available, left);
+    const available = atMost === undefined ? allowed : minMsat(allowed, atMost);
     // The usual case: so much money that nothing has to be weighed.
     if (available >= full * OVERRUN && available > hold) return { amount: hold };
     const output = clampOutput(available, request, model);
@@ -103,11 +117,11 @@ export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
   }
 
   return {
-    take: (id, accountId, request, model, keyed) => {
+    take: (id, accountId, request, model, keyed, atMost) => {
       const account = ledger.account(accountId);
       if (!account) throw deadKey();
       if (account.models?.includes(model.modelId) === false) throw otherModels(account.models);
-      const { amount, maxTokens } = amountFor(account, request, model);
+      const { amount, maxTokens } = amountFor(account, request, model, atMost);
       const result = ledger.hold({ id, account: accountId, amount, ...(keyed && { keyed }) });
       switch (result.outcome) {
         case 'held':

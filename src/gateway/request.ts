@@ -36,6 +36,8 @@ export interface InferenceRequest {
   delivery: 'live' | 'held';
   /** Cancelled when the client is gone. */
   gone: Cancel;
+  /** The client pays no more than this: its output ends there, and what goes beyond is the node's loss. */
+  maxCost?: Msat | undefined;
   /** The client's Idempotency-Key; a one-shot payment needs none, its token says as much. */
   idempotencyKey?: string | undefined;
 }

@@ -14,7 +14,7 @@ import { type ChatRequestFacts, readChatRequest } from '../protocol/chat-request
 import type { Catalogue, Offer } from '../upstream/catalogue.ts';
 import type { UpstreamAnswer } from '../upstream/upstream.ts';
 import type { Accounts } from './account.ts';
-import { type Holds, leastCost } from './holds.ts';
+import { type Holds, leastCost, requireRoom } from './holds.ts';
 import { keyedAnswer } from './keyed-answer.ts';
 import type { LoopBreaker } from './loop.ts';
 import type { Outcomes, StoredAnswer } from './outcomes.ts';
@@ -49,7 +49,8 @@ export function createServe(parts: ServeParts): (request: InferenceRequest) => P
   return async function serve(request) {
     const facts = readChatRequest(request.body);
     const { offers, first } = pricedOffers(catalogue, facts.model);
-    const { credential } = request;
+    const { credential, maxCost } = request;
+    if (maxCost !== undefined) requireRoom(maxCost, ceilingRequest(facts), first);
     if (credential?.kind !== 'token' || credential.remainder === 'keep') {
       const payer = await payers.resolve(credential, () => leastCost(ceilingRequest(facts), first));
       rateLimit.admit(payer.account);
@@ -115,7 +116,14 @@ async function askOne(
   holdId: string,
 ): Promise<Answer> {
   const { ledger, holds, rate, log, clock, drains, accounts } = parts;
-  const held = holds.take(holdId, payer.account, ceilingRequest(facts), offer, keyedBy(request, payer));
+  const held = holds.take(
+    holdId,
+    payer.account,
+    ceilingRequest(facts),
+    offer,
+    keyedBy(request, payer),
+    request.maxCost,
+  );
   const settlement = createSettlement({
     ledger,
     holds,
@@ -128,6 +136,7 @@ async function askOne(
       price: offer.price,
       promptTokens: facts.promptTokens,
       msatPerUsd: rate.msatPerUsd(),
+      maxCost: request.maxCost,
     },
   });
   const { stream } = facts;

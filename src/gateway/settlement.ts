@@ -2,7 +2,7 @@
 import { NodeError } from '../base/error.ts';
 import type { AccountId, RequestId } from '../base/id.ts';
 import type { Logger } from '../base/log.ts';
-import { ZERO } from '../base/money.ts';
+import { type Msat, ZERO, minMsat } from '../base/money.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { type ModelPrice, cost } from '../pricing/cost.ts';
 import type { Usage } from '../protocol/openai.ts';
@@ -27,10 +27,16 @@ export function createSettlement(parts: {
   requestId: RequestId;
   holdId: string;
   account: AccountId;
-  terms: { model: string; price: ModelPrice; promptTokens: number; msatPerUsd: number | undefined };
+  terms: {
+    model: string;
+    price: ModelPrice;
+    promptTokens: number;
+    msatPerUsd: number | undefined;
+    maxCost: Msat | undefined;
+  };
 }): Settlement {
   const { ledger, holds, log, requestId, holdId, account, terms } = parts;
-  const { model, price, promptTokens, msatPerUsd } = terms;
+  const { model, price, promptTokens, msatPerUsd, maxCost } = terms;
 
   let settled: Promise<Receipt> | undefined;
 
@@ -42,7 +48,8 @@ export function createSettlement(parts: {
     const price_ = cost(usage, price);
     // Forgotten first: a ledger that cannot be written now throws, and the hold must then end with its lease.
     holds.forget(holdId);
-    const result = ledger.settle(holdId, price_.total);
+    const owed = maxCost === undefined ? price_.total : minMsat(price_.total, maxCost);
+    const result = ledger.settle(holdId, owed);
     if (result.outcome === 'closed') return lapsed(usage);
     await result.durable;
     return makeReceipt(requestId, model, usage, {

@@ -1,8 +1,9 @@
 /** Paid routes: one request in, one answer out, whatever paid for it. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { cancel, newCancel } from '../base/cancel.ts';
+import { NodeError } from '../base/error.ts';
 import type { RequestId } from '../base/id.ts';
-import { msat } from '../base/money.ts';
+import { type Msat, msat } from '../base/money.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { Answer, Body, Endpoint, Receipt } from '../gateway/request.ts';
 import { readJsonBytes } from './body.ts';
@@ -34,6 +35,7 @@ export function createPaidRoute(parts: { gateway: Gateway; endpoint: Endpoint })
       delivery: oneShot && !claims ? 'held' : 'live',
       gone,
       idempotencyKey: idempotencyKey(req),
+      maxCost: maxCost(req),
     });
     if (answer.whole !== undefined) await sendWhole(res, id, answer, answer.whole);
     else await sendStream(res, id, answer);
@@ -45,6 +47,15 @@ export function createPaidRoute(parts: { gateway: Gateway; endpoint: Endpoint })
     if (answer.replayed) headers.push('idempotent-replayed', 'true');
     reply(res, id, answer.status, answer.contentType, body, headers);
   }
+}
+
+/** `X-Max-Cost-Msats`: what the client is willing to pay for this one request. Throws invalid_request. */
+function maxCost(req: IncomingMessage): Msat | undefined {
+  const value = req.headers['x-max-cost-msats'];
+  if (value === undefined) return undefined;
+  if (typeof value !== 'string' || !/^\d{1,15}$/.test(value))
+    throw new NodeError('invalid_request', 'X-Max-Cost-Msats must be a whole number of mSats.');
+  return msat(Number(value));
 }
 
 /** Headers of answers whose cost is known before their first byte. */

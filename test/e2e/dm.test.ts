@@ -198,6 +198,36 @@ test('one id is one request, and another body under it a conflict', async () => 
   expect(await world.balance(key)).toBe(1_000_000 - cost);
 });
 
+test('a request costs no more than its client allowed, over both faces, and nothing where that is too little', async () => {
+  const key = await world.key(2_000);
+  const content = JSON.stringify(chat('word '.repeat(50)));
+  const path = '/v1/chat/completions';
+  const auth = { bearer: key };
+  const full = (await client.ask({ path, content, auth })).last as ResultFrame;
+  const most = Math.floor(full.cost_msat * 0.8);
+  const capped = (await client.ask({ path, content, auth, max_msat: most })).last as ResultFrame;
+  expect(capped.status).toBe(200);
+  expect(capped.cost_msat).toBeLessThanOrEqual(most);
+  expect(capped.cost_msat).toBeGreaterThan(0);
+  const http = await world.post(path, content, { ...bearer(key), 'x-max-cost-msats': String(most) });
+  expect(Number(http.headers.get('x-routstr-cost-msats'))).toBe(capped.cost_msat);
+  const before = await world.balance(key);
+  expect(before).toBe(2_000_000 - full.cost_msat - 2 * capped.cost_msat);
+  expect((await client.ask({ path, content, auth, max_msat: 1 })).last).toMatchObject({
+    t: 'err',
+    status: 402,
+  });
+  const token = await world.mint.issue(64);
+  expect((await client.ask({ path, content, auth: { cashu: token }, max_msat: 1 })).last.status).toBe(402);
+  const kept = await client.ask({
+    path: '/v1/balance/create',
+    content: JSON.stringify({ cashu_token: token }),
+  });
+  expect(json(kept.bytes).balance).toBe(64_000);
+  expect((await world.post(path, content, { ...bearer(key), 'x-max-cost-msats': '1.5' })).status).toBe(400);
+  expect(await world.balance(key)).toBe(before);
+});
+
 test('a cancelled stream is paid for as far as it went', async () => {
   const key = await world.key(2_000);
   world.model.chunkDelay(40);
