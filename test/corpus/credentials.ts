@@ -134,6 +134,26 @@ export const CREDENTIALS: readonly Row[] = [
     ],
   },
   {
+    id: 'A9',
+    says: 'A child key pays for requests and does nothing that is its parent’s to do.',
+    cases: (
+      [
+        ['a refund', '/v1/wallet/refund', {}],
+        ['a child of its own', '/v1/balance/child-key', { count: 1 }],
+        ['a reset of its limit', '/v1/balance/child-key/reset', { child_key: 'ck_0123456789abcdef' }],
+      ] as const
+    ).map(([what, path, body]) => ({
+      what,
+      ask: async (s) => {
+        const made = await s.post('/v1/balance/child-key', { count: 1 }, bearer(s.key));
+        const child = s.secret(made.json.api_keys[0] as string);
+        return s.post(path, body, bearer(child));
+      },
+      expected: [400, 'child_key_not_allowed'],
+      moves: 'money',
+    })),
+  },
+  {
     id: 'A10',
     says: 'What belongs to somebody else looks like what does not exist.',
     cases: [

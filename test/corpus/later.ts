@@ -5,8 +5,6 @@ const each = (section: string, from: number, to: number, reason: string): Record
 
 export const LATER: Readonly<Record<string, string>> = {
   H31: 'There are no operator pages yet, so there is no origin to compare with.',
-  A9: 'Child keys do not exist yet.',
-  R7: 'Child keys do not exist yet.',
   ...each('U', 1, 7, 'No endpoint takes multipart bodies yet.'),
   ...each('D', 1, 14, 'Requests over direct messages do not exist yet.'),
   N1: 'No inbox is subscribed yet; the link itself is tested with hostile frames in test/relay/socket.test.ts.',

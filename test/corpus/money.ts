@@ -234,6 +234,27 @@ export const MONEY: readonly Row[] = [
     ],
   },
   {
+    id: 'R7',
+    says: 'The limit of a child key is a whole number of msats, and a child has no children.',
+    cases: [
+      ...['-1', '0', '1e400', '1.5', '"many"', '[5]', '9007199254740992'].map((limit) => ({
+        what: `a limit of ${limit}`,
+        ask: (s: Stage) =>
+          s.post('/v1/balance/child-key', `{"count":1,"balance_limit":${limit}}`, bearer(s.key)),
+        expected: [400, 'invalid_request'] as [number, string],
+      })),
+      {
+        what: 'a circle',
+        ask: async (s) => {
+          const { json } = await s.post('/v1/balance/child-key', { count: 1 }, bearer(s.key));
+          return s.post('/v1/balance/child-key', {}, bearer(s.secret(json.api_keys[0] as string)));
+        },
+        expected: [400, 'child_key_not_allowed'],
+        moves: 'money',
+      },
+    ],
+  },
+  {
     id: 'R6',
     says: 'Only a key that exists is topped up, and only with so much as one payment may be.',
     cases: [
