@@ -70,7 +70,8 @@ async function oneKill(): Promise<string> {
     return 'starting';
   }
   const started = await ready(running);
-  if (started) await Promise.race([running.gone, wait(between(5, 2_000))]);
+  // Mostly soon after the start, where recovery meets new work; now and then late.
+  if (started) await Promise.race([running.gone, wait(5 + random() * random() * 2_000)]);
   up = false;
   const itself = running.isGone();
   await running.kill('SIGKILL');
@@ -115,7 +116,7 @@ try {
     const how = await oneKill();
     hits.set(how, (hits.get(how) ?? 0) + 1);
     kills += 1;
-    if (kills % 10 === 0) await audited('--offline');
+    if (kills % 20 === 0) await audited('--offline');
     if (kills % 50 === 0)
       say(`${kills} kills, ${verdict.asked} requests, ${verdict.findings.length} findings`);
   }

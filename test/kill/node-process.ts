@@ -6,7 +6,8 @@ import { promisify } from 'node:util';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 export const BINARY = resolve(ROOT, 'dist/main.js');
-const WITH_FAULTS = resolve(import.meta.dirname, 'node-with-faults.ts');
+/** The same node with points around its ports, compiled as well: a loader for TypeScript would take most of each start. */
+const WITH_FAULTS = resolve(ROOT, 'dist-kill/test/kill/node-with-faults.js');
 const run = promisify(execFile);
 
 export interface NodeProcess {
@@ -23,9 +24,7 @@ export interface NodeProcess {
 export function startNode(file: string, fault?: string): NodeProcess {
   const words = ['--config', file];
   const args =
-    fault === undefined
-      ? [BINARY, 'start', ...words, '--log-level', 'error']
-      : ['--import', 'tsx', WITH_FAULTS, file];
+    fault === undefined ? [BINARY, 'start', ...words, '--log-level', 'error'] : [WITH_FAULTS, file];
   const child: ChildProcess = spawn(process.execPath, args, {
     cwd: ROOT,
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -56,6 +55,8 @@ export function startNode(file: string, fault?: string): NodeProcess {
 
 export function requireBinary(): void {
   if (!existsSync(BINARY)) throw new Error('there is no dist/main.js; run `npm run build` first');
+  if (!existsSync(WITH_FAULTS))
+    throw new Error('start this with `npm run kill-loop`, which compiles what it needs');
 }
 
 /** Runs a command of the built binary and returns what it printed. */
