@@ -6,7 +6,8 @@ import type { StoredProof } from '../base/proof.ts';
 import { unixSeconds } from '../base/time.ts';
 import { remembered, rememberedRows } from './idempotency.ts';
 import type { Movement } from './journal.ts';
-import type { Ledger, OpenSend, SendOperation, SendOutcome } from './ledger.ts';
+import type { Ledger, SendOperation } from './ledger.ts';
+import type { OpenSend, SendOutcome } from './sends.ts';
 import {
   OPERATOR,
   accountField,

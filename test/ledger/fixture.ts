@@ -8,13 +8,8 @@ import { silentLogger } from '../../src/base/log.ts';
 import { type Msat, msat } from '../../src/base/money.ts';
 import type { Clock } from '../../src/base/time.ts';
 import type { LedgerAudit } from '../../src/ledger/audit.ts';
-import type {
-  Ledger,
-  OpenReceive,
-  OpenSend,
-  ReceiveOperation,
-  SendOperation,
-} from '../../src/ledger/ledger.ts';
+import type { Ledger, OpenReceive, ReceiveOperation, SendOperation } from '../../src/ledger/ledger.ts';
+import type { OpenSend } from '../../src/ledger/sends.ts';
 import { auditLedger, initLedger, openLedger } from '../../src/ledger/level.ts';
 
 export const MINT = 'https://mint.test';

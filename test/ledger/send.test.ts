@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { AccountId } from '../../src/base/id.ts';
 import { msat } from '../../src/base/money.ts';
-import type { Ledger, SendOperation, SendOutcome } from '../../src/ledger/ledger.ts';
+import type { Ledger, SendOperation } from '../../src/ledger/ledger.ts';
+import type { SendOutcome } from '../../src/ledger/sends.ts';
 import {
   MINT,
   deposit,
