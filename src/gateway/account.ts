@@ -11,7 +11,7 @@ import type { Wallet } from '../wallet/wallet.ts';
 import { requireParent } from './child-keys.ts';
 import type { Deposits } from './deposit.ts';
 import type { Once, RequestKey } from './idempotency.ts';
-import { type Payers, deadKey } from './payer.ts';
+import { type Payers, deadKey, unopened } from './payer.ts';
 import type { PaidOut, Payouts } from './payout.ts';
 import type { Credential, Receipt } from './request.ts';
 
@@ -208,19 +208,6 @@ export function createAccounts(parts: {
     return known.account;
   }
 }
-
-/** What a public key has before its first deposit. */
-const unopened = (id: AccountId): Account => ({
-  id,
-  kind: 'key',
-  available: ZERO,
-  held: ZERO,
-  totalRequests: 0,
-  totalSpent: ZERO,
-  createdAt: 0,
-  mint: '',
-  unit: 'sat',
-});
 
 const hasUnit = (account: Account): boolean => account.available >= unitToMsat(1, account.unit);
 

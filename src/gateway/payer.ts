@@ -4,7 +4,7 @@ import { type AccountId, accountOfKey, accountOfPubkey, hmacHex, sha256Hex } fro
 import { type Msat, ZERO, satCeil } from '../base/money.ts';
 import type { Secret } from '../base/secret.ts';
 import { looksLikeToken, tokenTextHash } from '../base/token-text.ts';
-import type { Ledger, ReceiveOperation } from '../ledger/ledger.ts';
+import type { Account, Ledger, ReceiveOperation } from '../ledger/ledger.ts';
 import type { TokenInfo, Wallet } from '../wallet/wallet.ts';
 import type { Beneficiary, Deposits } from './deposit.ts';
 import { tokenSpent } from './deposit-refusal.ts';
@@ -141,6 +141,19 @@ export function createPayers(parts: {
     keyOfToken: (info) => keyOfClaims(info.claims),
   };
 }
+
+/** What a public key has before its first deposit. */
+export const unopened = (id: AccountId): Account => ({
+  id,
+  kind: 'key',
+  available: ZERO,
+  held: ZERO,
+  totalRequests: 0,
+  totalSpent: ZERO,
+  createdAt: 0,
+  mint: '',
+  unit: 'sat',
+});
 
 export const deadKey = (): NodeError => new NodeError('invalid_api_key', DEAD_KEY_MESSAGE);
 
