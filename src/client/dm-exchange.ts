@@ -180,6 +180,8 @@ export function createExchange(options: {
     deliver: (frame) => {
       if (over) return;
       heardAt = clock.monotonic();
+      // While nothing is known to be missing, "still at it" is all that can be said.
+      if (frame.t === 'acc' && result === undefined && stream.missing() === undefined) progress += 1;
       if (frame.t === 'acc' && frame.need_parts !== undefined) {
         for (const i of frame.need_parts) {
           const part = parts[i];

@@ -27,10 +27,12 @@ export function createDmLine(options: {
   /** Hex pubkey of the node. */
   peer: string;
   onFrame: (frame: NodeFrame) => void;
+  /** Whether an answer is expected; else nothing is opened, which is what costs time. */
+  expecting: () => boolean;
   random: Random;
   clock: Clock;
 }): DmLine {
-  const { relays, key, peer, onFrame, random, clock } = options;
+  const { relays, key, peer, onFrame, expecting, random, clock } = options;
   const wrapper = createWrapper(key, random, clock);
   const seen = createRecent<true>(LIMITS.ask.seenMax);
 
@@ -46,6 +48,7 @@ export function createDmLine(options: {
   });
 
   function take(event: NostrEvent): void {
+    if (!expecting()) return;
     // The signature is part of the name, so that a forged copy cannot hide the genuine one.
     const name = event.id + event.sig;
     if (seen.get(name) === true) return;

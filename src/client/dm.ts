@@ -77,7 +77,8 @@ export function createDmClient(options: {
   const running = new Map<string, Exchange>();
   const pings = new Map<number, () => void>();
   relays.start();
-  const line = createDmLine({ relays, key, peer, onFrame: dispatch, random, clock });
+  const expecting = (): boolean => running.size + pings.size > 0;
+  const line = createDmLine({ relays, key, peer, onFrame: dispatch, expecting, random, clock });
 
   function dispatch(frame: NodeFrame): void {
     if (frame.t === 'pong') pings.get(frame.n)?.();

@@ -213,6 +213,19 @@ describe('what gets lost', () => {
     });
   });
 
+  test('a long silence is asked about, and as long as the node says that it works on it, it is waited for', async () => {
+    const relay = await open.relay();
+    let asked = 0;
+    const node = await scriptedNode(open, [relay], (frame, send) => {
+      if (frame.t === 'get') asked += 1;
+      if (frame.t === 'req' || asked < 4) send({ t: 'acc', id: (frame as { id: string }).id });
+      else send(result((frame as { id: string }).id));
+    });
+    const { answer } = await dmClient(open, [relay], node.key, { clock: hurried(20) }).ask(chat);
+    expect((await answer).status).toBe(200);
+    expect(asked).toBe(4);
+  });
+
   test('a node that never sends the rest is given up', async () => {
     const relay = await open.relay();
     const node = await scriptedNode(open, [relay], (frame, send) => {
