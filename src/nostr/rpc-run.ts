@@ -18,6 +18,7 @@ import {
   refusal,
   refusalOf,
 } from './rpc-ask.ts';
+import { ANSWERED, GIVEN_UP, STOPPED, changeFrame, endOf } from './rpc-ends.ts';
 import type { Line } from './rpc-line.ts';
 import type { End } from './rpc-record.ts';
 import { sendStream } from './rpc-stream.ts';
@@ -244,37 +245,4 @@ export function createRuns(options: { ask: Ask; clock: Clock; log: Logger }): Ru
       return { frames: [frame], end, worth: false };
     },
   };
-}
-
-const STOPPED = { status: 502, code: 'upstream_error', message: 'The node stopped while this was running.' };
-const GIVEN_UP = { status: 499, code: 'cancelled', message: 'The request ended before its answer.' };
-const ANSWERED = {
-  status: 409,
-  code: 'already_charged',
-  message:
-    'This request was answered and charged before; its answer is not kept any more. Ask again under a new id.',
-};
-
-/** What is left of a one-shot payment, where there is no answer to go with it. */
-const changeFrame = (id: string, end: End, message: string, token: string): NodeFrame => ({
-  t: 'res',
-  id,
-  status: end.status,
-  h: { 'content-type': 'application/json' },
-  body: JSON.stringify({ error: { message, code: end.code ?? ANSWERED.code } }),
-  cost_msat: end.costMsat,
-  change: token,
-});
-
-function endOf(error: unknown, stop: AbortSignal, unheard: AbortSignal): Omit<End, 'costMsat'> {
-  if (stop.aborted) {
-    return stop.reason === 'timeout'
-      ? { status: 504, code: 'timeout', message: 'The request took too long.' }
-      : { status: 499, code: 'cancelled', message: 'The request was cancelled.' };
-  }
-  if (unheard.aborted)
-    return { status: 499, code: 'cancelled', message: 'No relay took the answer any more.' };
-  if (error instanceof RangeError)
-    return { status: 413, code: 'too_large', message: 'The answer does not fit into messages.' };
-  return { status: 500, code: 'internal_error', message: 'The request failed.' };
 }

@@ -2,7 +2,7 @@
  * RPC: the public HTTP surface of this node over direct messages, protocol dmi/1. One id of one key is one request:
  * it is on record before anything can cost money, so it has one effect over however many wraps, relays and processes.
  */
-import { newRequestId, sha256Hex } from '../base/id.ts';
+import { newRequestId } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import { errorKind, type Logger } from '../base/log.ts';
 import type { Sealer } from '../base/seal.ts';
@@ -14,10 +14,12 @@ import type { Wrapper } from '../relay/wrap.ts';
 import type { Letter } from './inbox.ts';
 import { type Ask, hasValue, isPaid, refusal } from './rpc-ask.ts';
 import { type LiveJob, createJobs } from './rpc-jobs.ts';
-import { type Line, createLines, taken } from './rpc-line.ts';
+import { type Line, createLines } from './rpc-line.ts';
 import { createOutbox } from './rpc-outbox.ts';
 import { createTransfers } from './rpc-parts.ts';
 import { type RecordStore, type RequestRecord, createRecords, recordKey, senderOfKey } from './rpc-record.ts';
+import { framesAgain, tell } from './rpc-tell.ts';
+import { acknowledged, busy, hashOf, untimely } from './rpc-rules.ts';
 import { type Job, type Outcome, createRuns } from './rpc-run.ts';
 
 export interface Rpc {
@@ -94,7 +96,7 @@ export function createRpc(options: {
         const job = jobs.get(key);
         if (job !== undefined) {
           job.line.also(letter.from);
-          return repeat(job, frame.from ?? 0, frame.need_parts);
+          return repeat(job, frame.from, frame.need_parts);
         }
         const record = records.get(key);
         if (record !== undefined) return fromRecord(key, record, line);
@@ -115,10 +117,10 @@ export function createRpc(options: {
     }
     if (job !== undefined) {
       job.line.also(letter.from);
-      return repeat(job, 0, undefined);
+      return repeat(job);
     }
     if (record !== undefined) return fromRecord(key, record, line, frame);
-    const problem = untimely(frame, letter.rumor.created_at);
+    const problem = untimely(frame, letter.rumor.created_at, unixSeconds(clock));
     if (problem !== undefined) {
       count('stale');
       return say(line, problem);
@@ -202,27 +204,6 @@ export function createRpc(options: {
     else outbox.ready(key);
   }
 
-  /** In passing first; in stored wraps where nobody seems to listen. What has value follows from the outbox. */
-  async function tell(line: Line, { frames, worth }: Pick<Outcome, 'frames' | 'worth'>): Promise<void> {
-    for (const frame of frames) {
-      const outcomes = await line.send(frame, 'live');
-      const unheard = !outcomes.some((outcome) => taken(outcome) && outcome.outcome === 'ok');
-      if (unheard && !worth) await line.send(frame, 'stored');
-    }
-  }
-
-  function repeat(job: LiveJob, from: number, needParts: readonly number[] | undefined): void {
-    if (!jobs.mayRepeat(job)) return;
-    const { line, final, data, frame } = job;
-    const frames: NodeFrame[] = final === undefined ? [{ t: 'acc', id: frame.id }] : final;
-    if (needParts !== undefined && final !== undefined) {
-      const wanted = final.filter((part) => part.t === 'part' && needParts.includes(part.i));
-      return background(tell(line, { frames: wanted, worth: true }));
-    }
-    const again = data.filter(({ seq }) => seq >= from);
-    background(tell(line, { frames: [...again, ...frames], worth: true }));
-  }
-
   /** A request whose answer is not in memory: what the ledger knows of it is told, nothing is paid for again. */
   async function fromRecord(
     key: string,
@@ -250,6 +231,11 @@ export function createRpc(options: {
     } finally {
       lookingInto.delete(key);
     }
+  }
+
+  function repeat(job: LiveJob, from = 0, needParts?: readonly number[]): void {
+    if (!jobs.mayRepeat(job)) return;
+    background(tell(job.line, { frames: framesAgain(job, from, needParts), worth: true }));
   }
 
   async function resend(key: string): Promise<boolean> {
@@ -284,22 +270,6 @@ export function createRpc(options: {
     return { key, sender: senderOfKey(key), requestId, frame, line, streamOn, keep: () => undefined, stop };
   }
 
-  function untimely(frame: RequestFrame, writtenAt: number): NodeFrame | undefined {
-    const now = unixSeconds(clock);
-    const { aheadSecondsMax, clockSecondsMax } = LIMITS.dmi;
-    if (frame.exp <= now || Math.abs(now - writtenAt) > clockSecondsMax) {
-      return refusal(
-        frame.id,
-        408,
-        'stale',
-        'The time of this request is over; nothing was begun, a token is untouched.',
-      );
-    }
-    return frame.exp > now + aheadSecondsMax + 60
-      ? refusal(frame.id, 400, 'bad_request', `exp may be ${aheadSecondsMax} seconds ahead at most.`)
-      : undefined;
-  }
-
   return {
     take,
     start: () => outbox.start(),
@@ -312,14 +282,3 @@ export function createRpc(options: {
     counts: () => ({ ...counts }),
   };
 }
-
-/** The same request may be sent again with a later time. */
-const hashOf = ({ exp: _exp, ...frame }: RequestFrame): string => sha256Hex(JSON.stringify(frame));
-
-const acknowledged = (key: string, { end }: RequestRecord): NodeFrame =>
-  refusal(key.slice(65), 410, 'acknowledged', 'This answer arrived, and is not kept any more.', {
-    cost_msat: end?.costMsat ?? 0,
-  });
-
-const busy = (id: string): NodeFrame =>
-  refusal(id, 429, 'busy', 'Too many requests are under way; ask again in a moment.', { retry_after: 1 });
