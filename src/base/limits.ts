@@ -416,7 +416,7 @@ export const LIMITS = {
     /** Keys and relays whose budget is remembered; the quiet ones have a full one anyway. */
     namesMax: 10_000,
     /** Milliseconds of opening per second: more would be felt by HTTP, which has the rest. */
-    workMsPerSecond: 250,
+    workMsPerSecond: 150,
     workBurstMs: 250,
     pauseMsMax: 50,
     /** Wraps waiting to be opened; at the pace above a minute of them or less. */
