@@ -1,7 +1,17 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'dist-bench/', 'dist-kill/', 'coverage/', 'node_modules/', '.venv/', 'eslint.config.js'] },
+  {
+    ignores: [
+      'dist/',
+      'dist-bench/',
+      'dist-kill/',
+      'coverage/',
+      'node_modules/',
+      '.venv/',
+      'eslint.config.js',
+    ],
+  },
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir: import.meta.dirname } },

@@ -74,18 +74,24 @@ export function createAccounts(parts: {
     return new Secret(payers.keyOfToken(wallet.inspect(credential.token.reveal())));
   }
 
-  /** An unspent copy of an earlier payout is handed out again; once it is spent at the mint it is gone. */
-  async function repeat(operation: SendOperation, spent: () => NodeError): Promise<PaidOut> {
+  /** An unspent copy of an earlier payout is handed out again; undefined once it is spent at the mint. */
+  async function repeat(operation: SendOperation): Promise<PaidOut | undefined> {
     const paid = await payouts.again(operation.id);
     const states = await wallet.checkStates(operation.mint, operation.unit, operation.token ?? []);
-    if (states.length > 0 && states.every((state) => state === 'SPENT')) throw spent();
-    return paid;
+    return states.length > 0 && states.every((state) => state === 'SPENT') ? undefined : paid;
   }
 
   const lastPayout = (account: Account): SendOperation | undefined => {
     const operation = account.lastRefund === undefined ? undefined : ledger.operation(account.lastRefund);
     return operation?.kind === 'send' && operation.state !== 'failed' ? operation : undefined;
   };
+
+  /** Of money from several mints one part is given after the other, and again until it is spent: it may not have arrived. */
+  async function unspentPart(account: Account): Promise<PaidOut | undefined> {
+    const last = lastPayout(account);
+    if (last?.partial !== true || last.state === 'blocked') return undefined;
+    return repeat(last);
+  }
 
   return {
     create: async (token, terms, given, source) => {
@@ -106,6 +112,8 @@ export function createAccounts(parts: {
       const account = credential.kind === 'pubkey' ? (ledger.account(id) ?? unopened(id)) : existing(id);
       const left = account.parent === undefined ? undefined : ledger.limitLeft(id);
       const spendable = minMsat(account.available, left ?? account.available);
+      // Nobody is told of a credit that a crash could still take back.
+      await ledger.flushed();
       return { account, apiKey: apiKeyOf(credential), spendable, children: ledger.children(id) };
     },
 
@@ -155,12 +163,14 @@ export function createAccounts(parts: {
       const account = ledger.account(operation.account);
       if (operation.state !== 'done' || !account || account.held > ZERO) throw refundPending();
       if (hasUnit(account)) {
-        const paid = await change(account.id);
+        const paid = (await unspentPart(account)) ?? (await change(account.id));
         if (paid) return paid;
       }
       const last = lastPayout(account);
       if (!last) throw refundNotFound();
-      return repeat(last, refundSwept);
+      const again = await repeat(last);
+      if (again === undefined) throw refundSwept();
+      return again;
     },
   };
 
@@ -172,6 +182,8 @@ export function createAccounts(parts: {
     const promised = idempotency ? undefined : payouts.promised(id, units);
     if (promised) return payouts.again(promised);
     if (existing(id).held > ZERO) throw refundBusy();
+    const part = units === undefined && idempotency === undefined && (await unspentPart(existing(id)));
+    if (part) return part;
     if (units !== undefined || hasUnit(existing(id))) {
       const amount = units === undefined ? {} : { amount: units };
       const paid = await payouts.send({ account: id, purpose: 'refund', ...amount, idempotency });
@@ -180,8 +192,9 @@ export function createAccounts(parts: {
     const account = existing(id);
     if (units !== undefined) throw refundTooMuch(account);
     const last = lastPayout(account);
-    if (last && !hasUnit(account)) return repeat(last, nothingToRefund);
-    throw account.available === ZERO ? nothingToRefund() : refundTooSmall();
+    const again = last && !hasUnit(account) ? await repeat(last) : undefined;
+    if (again) return again;
+    throw account.available === ZERO || (last && !hasUnit(account)) ? nothingToRefund() : refundTooSmall();
   }
 
   /** Everything left in whole units, once; whoever comes second gets the same token. */

@@ -19,7 +19,7 @@ export interface OperationView {
 /** None of them ever redeems a token or tells whether somebody else's id exists. */
 export interface LookUps {
   /** Throws not_found. */
-  operation: (credential: Credential, id: string) => OperationView;
+  operation: (credential: Credential, id: string) => Promise<OperationView>;
   /** Cost of one paid request. Throws not_found. */
   generation: (credential: Credential, id: string) => Promise<Charge>;
   /** Throws child_key_not_allowed. */
@@ -38,12 +38,15 @@ export function createLookUps(parts: { ledger: Ledger; payers: Payers; driver: D
   }
 
   return {
-    operation: (credential, id) => {
+    operation: async (credential, id) => {
       const account = payers.known(credential);
       const operation = /^op_[0-9a-f]{32}$/.test(id) ? ledger.operation(id as OperationId) : undefined;
       if (operation?.account !== account)
         throw new NodeError('not_found', 'There is no such operation of this credential.');
-      return { operation, status: statusOf(operation) };
+      const view = { operation, status: statusOf(operation) };
+      // What is told must hold after a crash.
+      await ledger.flushed();
+      return view;
     },
     generation: async (credential, id) => {
       const account = payers.known(credential);

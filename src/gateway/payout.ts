@@ -151,8 +151,12 @@ export function createPayouts(parts: {
     return { mint: payer.mint, unit: payer.unit };
   }
 
-  async function open(request: Request, { mint, unit }: Shelf, amount: number | 'all'): Promise<SendOutcome> {
-    const { account, purpose, idempotency } = request;
+  async function open(
+    request: Request & { partial?: true },
+    { mint, unit }: Shelf,
+    amount: number | 'all',
+  ): Promise<SendOutcome> {
+    const { account, purpose, partial, idempotency } = request;
     const { keyset, feePpk } = await wallet.activeKeyset(mint, unit);
     return ledger.openSend({
       id: newOperationId(),
@@ -164,6 +168,7 @@ export function createPayouts(parts: {
       feePpk,
       keyset,
       split: wallet.split,
+      ...(partial && { partial }),
       ...(idempotency === undefined ? {} : { idempotency }),
     });
   }
@@ -186,7 +191,7 @@ export function createPayouts(parts: {
     }
     if (amount !== undefined || most.units === 0) return undefined;
     log.warn('gateway.payout.partial', { account: account.slice(0, 8), have: most.units });
-    return open(request, most.shelf, most.units);
+    return open({ ...request, partial: true }, most.shelf, most.units);
   }
 
   async function outcomeOf(request: Request, own: Shelf): Promise<SendOutcome> {

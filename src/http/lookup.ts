@@ -12,7 +12,7 @@ import { NO_STORE, replyJson } from './reply.ts';
 
 export interface LookUpRoutes {
   history: (req: Request, res: Response) => Promise<void>;
-  operation: (req: Request, res: Response) => void;
+  operation: (req: Request, res: Response) => Promise<void>;
   generation: (req: Request, res: Response) => Promise<void>;
 }
 
@@ -30,8 +30,8 @@ export function createLookUpRoutes({ lookUps }: { lookUps: LookUps }): LookUpRou
       replyJson(res, requestId(req), 200, body, NO_STORE);
     },
 
-    operation: (req, res) => {
-      const found = lookUps.operation(anyCredential(req), String(req.params['id']));
+    operation: async (req, res) => {
+      const found = await lookUps.operation(anyCredential(req), String(req.params['id']));
       replyJson(res, requestId(req), 200, operationBody(found), NO_STORE);
     },
 

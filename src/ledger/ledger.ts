@@ -129,6 +129,8 @@ export interface SendOperation extends OperationBase {
   debit: Msat;
   /** Face value of the token in the mint's unit. */
   amount: number;
+  /** Of everything that was asked for this is what one mint had; more is left on the account. */
+  partial?: true;
   /** Proofs that make up the token; set when done. The token text follows from them and the seed. */
   token?: StoredProof[];
   /** Only for a swap: our proofs that go in, and the outputs: first `sendCount` make the token, the rest is kept. */
@@ -241,6 +243,8 @@ export interface Ledger extends LightningBooks, Idempotent, Kept, Expiry, ChildV
   /** Operations that are executing or blocked, oldest first. */
   unfinished: () => Operation[];
   totals: () => Totals;
+  /** Resolves when all that the other verbs have told so far is on disk. Rejects when the ledger cannot be written. */
+  flushed: () => Promise<void>;
   /** Proofs in our possession, for audits. */
   proofs: () => { mint: string; unit: Unit; proof: StoredProof }[];
   /** Small durable values of other rooms (last announcement, …), by key. */

@@ -92,6 +92,7 @@ function createVerbs(store: Store, open: OpenAsides): Verbs & { releaseAll: () =
     ...createKept(store),
     ...createExpiry(store),
     ...createHolds(store, children, asides),
+    flushed: () => store.flushed(),
     totals: () => {
       store.guard();
       return reportTotals(store.books.balances);

@@ -59,6 +59,7 @@ export function createSend(store: Store): Send {
       purpose: intent.purpose,
       debit: msat(debit),
       amount,
+      ...(intent.partial && { partial: true }),
       ...(intent.idempotency !== undefined && { idempotencyKey: intent.idempotency.id }),
     };
   }

@@ -26,6 +26,8 @@ export interface OpenSend {
   unit: Unit;
   /** `all`: everything available in whole units; else the face value wanted, in the mint's unit. */
   amount: number | 'all';
+  /** Said of the amount by whoever was asked for all. */
+  partial?: true;
   /** Input fee in parts per thousand units for a proof of the given keyset. */
   feePpk: (keyset: string) => number;
   /** Active keyset for outputs of a swap. */

@@ -103,7 +103,8 @@ export function createChatMoney(parts: {
 
   async function lookAtDeposit(one: Pending & { operation: string }): Promise<void> {
     const { sender, operation: id } = one;
-    const { state, reason } = lookUps.operation(credentialOf(sender), id).operation;
+    const { operation } = await lookUps.operation(credentialOf(sender), id);
+    const { state, reason } = operation;
     if (state === 'executing' || state === 'blocked') return;
     const text =
       state === 'done'

@@ -120,7 +120,11 @@ test('a key that was paid from two mints is refunded in two parts, never strande
   const key = await till.key(10, 'from a');
   await till.accounts.topUp(key, new Secret(token(1_000, 'from b', B)));
   expect(await till.accounts.refund(key, 500)).toMatchObject({ amount: 500, mint: B });
-  const [one, two] = [await till.accounts.refund(key), await till.accounts.refund(key)];
+  const one = await till.accounts.refund(key);
+  // Its answer may have been lost: the rest must not hide it.
+  expect((await till.accounts.refund(key)).token.reveal()).toBe(one.token.reveal());
+  till.wallet.spend(one.token.reveal());
+  const two = await till.accounts.refund(key);
   expect(one.amount + two.amount).toBe(510);
   expect(await till.balance(key)).toBe(0);
   expect(till.ledger.totals().drift).toBe(0);

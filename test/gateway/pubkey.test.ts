@@ -133,8 +133,8 @@ test('it looks up its operations, charges and history, and nobody else does', as
   const { lines } = await lookUps.history(ALICE, { limit: 10 });
   expect(lines.map(({ change }) => change)).toEqual([-700, 9_000]);
   const operation = lines[1]?.operation?.id ?? '';
-  expect(lookUps.operation(ALICE, operation).status).toBe('done');
-  expect(() => lookUps.operation(BOB, operation)).toThrow('no such operation');
+  expect((await lookUps.operation(ALICE, operation)).status).toBe('done');
+  await expect(lookUps.operation(BOB, operation)).rejects.toThrow('no such operation');
   expect(await outcome(lookUps.generation(BOB, id))).toBe('not_found');
   expect((await lookUps.history(BOB, { limit: 10 })).lines).toEqual([]);
 });
