@@ -15,6 +15,7 @@ import type { Driver } from './drive.ts';
 import { type InvoiceProof, type InvoiceStatus, createClaims, invoiceStatus } from './invoice-claim.ts';
 import { createMintStep } from './invoice-step.ts';
 import type { TopUpCredential } from './payer.ts';
+import { noMint } from './shelves.ts';
 
 export interface InvoiceRequest {
   /** A top-up goes to the account of this credential; without one a new key is made. */
@@ -78,7 +79,7 @@ export function createInvoices(parts: {
     id: OperationId,
     request: InvoiceRequest,
   ): Promise<{ quote: MintQuote; shelf: Shelf; amount: number }> {
-    let refusal: unknown = new NodeError('mint_unreachable', 'No mint of this node makes invoices now.');
+    let refusal: unknown = noMint(wallet, 'makes invoices');
     for (const shelf of shelves(request.account)) {
       const amount = request.amountSats * (1000 / msatPerUnit(shelf.unit));
       try {

@@ -22,7 +22,7 @@ import {
   tooSmall,
 } from './melt-end.ts';
 import { createMeltStep } from './melt-step.ts';
-import { type Shelf, richestShelves } from './shelves.ts';
+import { type Shelf, noMint, richestShelves } from './shelves.ts';
 
 export interface MeltOrder {
   /** `operator` for a payout. */
@@ -168,7 +168,7 @@ export function createMelts(parts: {
       } else return outcome;
     }
     if (outcome !== undefined) return outcome;
-    throw failure ?? new NodeError('mint_unreachable', 'No mint of this node can pay now. Try again later.');
+    throw failure ?? noMint(wallet, 'can pay');
   }
 
   return {

@@ -1,4 +1,5 @@
 /** Shelves: the mints and units that a payment could be made from, the likeliest first. */
+import { NodeError } from '../base/error.ts';
 import { type Unit, unitToMsat } from '../base/money.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Wallet } from '../wallet/wallet.ts';
@@ -29,3 +30,12 @@ export function richestShelves(
     .filter((shelf) => rank(shelf) > 0)
     .sort((a, b) => rank(b) - rank(a));
 }
+
+/** Why nothing can be paid in or out: waiting helps with mints that are away, and not with those that gave wrong answers. */
+export const noMint = (wallet: Pick<Wallet, 'mints'>, what: string): NodeError =>
+  wallet.mints().every(({ quarantined }) => quarantined)
+    ? new NodeError(
+        'mint_quarantined',
+        `No mint of this node ${what}: each gave wrong answers, and the operator was alarmed. Nothing was taken.`,
+      )
+    : new NodeError('mint_unreachable', `No mint of this node ${what} now. Try again later.`);
