@@ -385,7 +385,7 @@ describe('announcements that are not believed', () => {
     const relay = await open.relay();
     const server = await serve(() => undefined);
     for (let n = 0; n < 30; n += 1) relay.plant(announce(newKey(), { urls: [`${server.url}/${n}`] }));
-    expect(await find([relay], { clock: hurried(20), timeoutMs: 6_000 })).toHaveLength(30);
+    expect(await find([relay], { clock: hurried(4), timeoutMs: 6_000 })).toHaveLength(30);
     // Eight at a time with 5 s each: the second round is cut off, the rest is never asked.
     expect(server.connections()).toBeLessThanOrEqual(16);
   });

@@ -235,7 +235,7 @@ describe('patience', () => {
     const url = await serve((_req, res) =>
       res.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders(),
     );
-    const answer = await ask(connect(url, { timeouts: { firstByteMs: 40 } }), { stream: true });
+    const answer = await ask(connect(url, { timeouts: { firstByteMs: 400 } }), { stream: true });
     expect((await failure(text(answer))).code).toBe('upstream_timeout');
   });
 
