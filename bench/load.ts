@@ -9,15 +9,19 @@ export interface Load {
   latencies: number[];
 }
 
-/** `stop`: end after so many seconds, or after so many requests in all. */
+/**
+ * `stop`: end after so many seconds, or after so many requests in all. `spreadMs`: clients begin one after another
+ * within this time, as those do who know nothing of each other; without it all begin at once and stay in step.
+ */
 export async function load(options: {
   port: number;
   body: string;
   headers?: Record<string, string>;
   connections: number;
   stop: { seconds: number } | { requests: number };
+  spreadMs?: number;
 }): Promise<Load> {
-  const { port, body, headers = {}, connections, stop } = options;
+  const { port, body, headers = {}, connections, stop, spreadMs = 0 } = options;
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   const request = Buffer.from(
     `POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n` +
@@ -30,8 +34,9 @@ export async function load(options: {
   const mayStart = (): boolean =>
     'requests' in stop ? started < stop.requests : performance.now() - begin < stop.seconds * 1000;
 
-  const one = (): Promise<void> =>
-    new Promise((resolve) => {
+  const one = async (client: number): Promise<void> => {
+    await new Promise((resolve) => setTimeout(resolve, (client * spreadMs) / connections));
+    return new Promise((resolve) => {
       const socket = connect({ port, host: '127.0.0.1', noDelay: true });
       let held = '';
       let sentAt = 0;
@@ -53,7 +58,8 @@ export async function load(options: {
       socket.once('error', () => (errors += 1));
       socket.once('close', () => resolve());
     });
-  await Promise.all(Array.from({ length: connections }, one));
+  };
+  await Promise.all(Array.from({ length: connections }, (_, client) => one(client)));
   const seconds = (performance.now() - begin) / 1000;
   return { requests: latencies.length, errors, seconds, latencies: latencies.sort((a, b) => a - b) };
 }

@@ -40,7 +40,12 @@ const say = (line: string): void => {
 async function measure(
   target: Running,
   key: string | undefined,
-  options: { stream: boolean; connections: number; stop: { seconds: number } | { requests: number } },
+  options: {
+    stream: boolean;
+    connections: number;
+    stop: { seconds: number } | { requests: number };
+    spreadMs?: number;
+  },
 ): Promise<Sample> {
   const before = target.cpuMicros();
   const result: Load = await load({
@@ -48,6 +53,7 @@ async function measure(
     body: body(options.stream),
     connections: options.connections,
     stop: options.stop,
+    spreadMs: options.spreadMs ?? 0,
     ...(key === undefined ? {} : { headers: { authorization: `Bearer ${key}` } }),
   });
   const units = result.requests * (options.stream ? CHUNKS : 1);
@@ -181,12 +187,16 @@ async function main(): Promise<void> {
 
   const slow = await upstream(60);
   const slowTargets = await proxies(slow.port);
-  const delayed = await scenario(
-    'JSON, upstream takes 60 ms, 100 clients',
-    { raw: slowTargets.raw, paid: slowTargets.paid },
-    slowTargets.paid.key,
-    { stream: false, connections: 100, stop: { seconds }, unit: 'request', rounds },
-  );
+  const slowly = (name: string, spreadMs: number) =>
+    scenario(
+      `JSON, upstream takes 60 ms, 100 clients ${name}`,
+      { raw: slowTargets.raw, paid: slowTargets.paid },
+      slowTargets.paid.key,
+      { stream: false, connections: 100, stop: { seconds }, spreadMs, unit: 'request', rounds },
+    );
+  const delayed = await slowly('of their own', 60);
+  // Their requests come in one burst, and whoever is last waits for the work of all.
+  const inStep = await slowly('in step', 0);
   const slowBookErrors = await checkBooks(slowTargets.paid);
   await Promise.all([
     slowTargets.paid.close(),
@@ -196,7 +206,7 @@ async function main(): Promise<void> {
   ]);
 
   const wrapRates = await wraps();
-  const errors = [json, sse, delayed]
+  const errors = [json, sse, delayed, inStep]
     .flatMap((samples) => [...(samples.raw ?? []), ...(samples.paid ?? [])])
     .reduce((sum, sample) => sum + sample.errors, bookErrors + slowBookErrors);
   const round = (value: number): number => Math.round(value * 1000) / 1000;
@@ -208,6 +218,7 @@ async function main(): Promise<void> {
       paid_sse_vs_raw: round(cpuOf(sse.paid) / cpuOf(sse.raw)),
     },
     added_p50_ms: round(p50Of(delayed.paid) - p50Of(delayed.raw)),
+    added_p50_in_step_ms: round(p50Of(inStep.paid) - p50Of(inStep.raw)),
     cpu_micros: {
       json: {
         raw: round(cpuOf(json.raw)),
