@@ -163,7 +163,7 @@ export function createAccounts(parts: {
       const account = ledger.account(operation.account);
       if (operation.state !== 'done' || !account || account.held > ZERO) throw refundPending();
       if (hasUnit(account)) {
-        const paid = (await unspentPart(account)) ?? (await change(account.id));
+        const paid = (await unspentPart(account)) ?? (await change(account.id, account.lastRefund));
         if (paid) return paid;
       }
       const last = lastPayout(account);
@@ -182,11 +182,12 @@ export function createAccounts(parts: {
     const promised = idempotency ? undefined : payouts.promised(id, units);
     if (promised) return payouts.again(promised);
     if (existing(id).held > ZERO) throw refundBusy();
+    const known = existing(id).lastRefund;
     const part = units === undefined && idempotency === undefined && (await unspentPart(existing(id)));
     if (part) return part;
     if (units !== undefined || hasUnit(existing(id))) {
-      const amount = units === undefined ? {} : { amount: units };
-      const paid = await payouts.send({ account: id, purpose: 'refund', ...amount, idempotency });
+      const what = units === undefined ? { after: known } : { amount: units };
+      const paid = await payouts.send({ account: id, purpose: 'refund', ...what, idempotency });
       if (paid) return paid;
     }
     const account = existing(id);
@@ -198,8 +199,8 @@ export function createAccounts(parts: {
   }
 
   /** Everything left in whole units, once; whoever comes second gets the same token. */
-  async function change(id: AccountId): Promise<PaidOut | undefined> {
-    const paid = await payouts.send({ account: id, purpose: 'change' });
+  async function change(id: AccountId, after = existing(id).lastRefund): Promise<PaidOut | undefined> {
+    const paid = await payouts.send({ account: id, purpose: 'change', after });
     const account = existing(id);
     if (account.available > ZERO && account.held === ZERO) await ledger.sweepDust(id).durable;
     if (paid) return paid;

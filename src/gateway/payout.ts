@@ -35,6 +35,8 @@ export interface Payouts {
     /** `withdraw` takes from what the operator earned: then `account` is the operator's, and `amount` is in sat. */
     purpose: 'change' | 'refund' | 'withdraw';
     amount?: number;
+    /** Of all: the latest payout that the caller knows of; a part made meanwhile is given in its place. */
+    after?: OperationId | undefined;
     idempotency?: Idempotency | undefined;
   }) => Promise<PaidOut | undefined>;
   /** The token of an earlier payout. Throws like `send` while it is not made yet. */
@@ -169,6 +171,7 @@ export function createPayouts(parts: {
       keyset,
       split: wallet.split,
       ...(partial && { partial }),
+      ...('after' in request && { after: request.after }),
       ...(idempotency === undefined ? {} : { idempotency }),
     });
   }

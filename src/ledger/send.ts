@@ -36,10 +36,19 @@ export function createSend(store: Store): Send {
     return earned(store);
   }
 
+  /** In the turn that would make the next part: of two calls at once one answer may be lost, and neither part with it. */
+  function newerPart(intent: OpenSend): SendOperation | undefined {
+    if (!('after' in intent) || intent.idempotency !== undefined) return undefined;
+    const last = store.account(intent.account)?.lastRefund;
+    const operation = last === undefined || last === intent.after ? undefined : store.operation(last);
+    const isPart = operation?.kind === 'send' && operation.partial === true;
+    return isPart && operation.state !== 'failed' ? operation : undefined;
+  }
+
   function replayed(intent: OpenSend): SendOutcome | undefined {
     const { id, account, idempotency } = intent;
     const known = idempotency && remembered(store, idempotency.id)?.operation;
-    const operation = store.operation(known ?? id);
+    const operation = store.operation(known ?? id) ?? newerPart(intent);
     if (operation === undefined) return undefined;
     // A payout that failed gave everything back: the same key may try again.
     if (known !== undefined && operation.state === 'failed') return undefined;

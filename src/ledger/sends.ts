@@ -28,6 +28,8 @@ export interface OpenSend {
   amount: number | 'all';
   /** Said of the amount by whoever was asked for all. */
   partial?: true;
+  /** Of all: the latest payout that the caller knows of. A part that was made meanwhile is the answer to this call, too. */
+  after?: OperationId | undefined;
   /** Input fee in parts per thousand units for a proof of the given keyset. */
   feePpk: (keyset: string) => number;
   /** Active keyset for outputs of a swap. */

@@ -130,6 +130,18 @@ test('a key that was paid from two mints is refunded in two parts, never strande
   expect(till.ledger.totals().drift).toBe(0);
 });
 
+test('of two refunds at once neither takes the part that the other one made', async () => {
+  const till = await newTill();
+  const key = await till.key(10, 'from a');
+  await till.accounts.topUp(key, new Secret(token(1_000, 'from b', B)));
+  const [one, two] = await Promise.all([till.accounts.refund(key), till.accounts.refund(key)]);
+  expect(two.token.reveal()).toBe(one.token.reveal());
+  till.wallet.spend(one.token.reveal());
+  const rest = await till.accounts.refund(key);
+  expect(one.amount + rest.amount).toBe(1_010);
+  expect(await till.balance(key)).toBe(0);
+});
+
 test('a refused token that comes again while its refusal is being written is taken up, not left lying', async () => {
   let write: () => void = () => undefined;
   const till = await newTill((ledger) => ({
