@@ -53,6 +53,9 @@ export interface Runs {
   again: (job: Job, end: End | undefined) => Promise<Outcome | undefined>;
 }
 
+/** Says nothing about the request that was asked about: a ledger that cannot be read now is no proof of a cost of 0. */
+const isTransient = (status: number): boolean => status === 429 || status >= 500;
+
 export function createRuns(options: { ask: Ask; clock: Clock; log: Logger }): Runs {
   const { ask, clock, log } = options;
 
@@ -88,6 +91,7 @@ export function createRuns(options: { ask: Ask; clock: Clock; log: Logger }): Ru
   /** Msat as the ledger has them; undefined while they are still being counted. */
   async function charged(job: Job): Promise<number | undefined> {
     const { status, bytes } = await readWhole(await aside(job, 'GET', `/v1/generation?id=${job.requestId}`));
+    if (isTransient(status)) return undefined;
     if (status !== 200) return 0;
     const { data } = (jsonOf(bytes) ?? {}) as { data?: { status?: string; cost_msats?: number } };
     return data?.status === 'done' ? (data.cost_msats ?? 0) : undefined;
@@ -110,7 +114,7 @@ export function createRuns(options: { ask: Ask; clock: Clock; log: Logger }): Ru
     const answer = await readWhole(await aside(job, 'POST', '/v1/balance/refund'));
     const token = changeOf(answer);
     if (token !== undefined) return { token, later: false };
-    return { later: answer.status === 425 || answer.status >= 500 };
+    return { later: answer.status === 425 || isTransient(answer.status) };
   }
 
   async function whole(job: Job, answer: HttpAnswer): Promise<Outcome> {
