@@ -1,5 +1,6 @@
 /** Hunt: how many seeds it takes until each planted mistake is caught. */
 import { MUTANTS } from './mutants.ts';
+import type { Swarm } from './swarm.ts';
 import { runHistory } from './world.ts';
 
 export interface Hunt {
@@ -9,8 +10,13 @@ export interface Hunt {
   how: string;
 }
 
-/** A slow disk and many deaths: whoever does not wait for the disk is found out. */
-export const HARSH = { flushMs: 300, crash: 0.01, suddenEveryMs: 2_000, restartMs: 10 };
+/** Worlds in which mistakes show. Every seed is tried in each of them. */
+export const WORLDS: Partial<Swarm>[] = [
+  /** A slow disk and many deaths: whoever does not wait for the disk is found out. */
+  { flushMs: 300, crash: 0.01, suddenEveryMs: 2_000, restartMs: 10 },
+  /** Payments over Lightning to mints that do what they are asked and do not say so. */
+  { lightning: true, crash: 0, suddenEveryMs: 0, mint: { after: 0.2 } },
+];
 
 export async function hunt(seedsMost: number): Promise<Hunt[]> {
   const hunts: Hunt[] = [];
@@ -18,9 +24,12 @@ export async function hunt(seedsMost: number): Promise<Hunt[]> {
     let caughtAfter: number | undefined;
     let how = '';
     for (let seed = 1; seed <= seedsMost && caughtAfter === undefined; seed++) {
-      const { verdict } = await runHistory({ seed, mutant, swarm: HARSH });
-      if (verdict.findings.length > 0) caughtAfter = seed;
-      how = verdict.findings[0] ?? '';
+      for (const swarm of WORLDS) {
+        const { verdict } = await runHistory({ seed, mutant, swarm });
+        if (verdict.findings.length === 0) continue;
+        caughtAfter = seed;
+        how = verdict.findings[0] ?? '';
+      }
     }
     hunts.push({ name, caughtAfter, how });
   }
