@@ -1,121 +1,25 @@
 /**
  * `npm run bench`: a paid request beside a bare passthrough and a plain Express proxy, interleaved in one run.
  *
- * Machines differ and neighbours interfere, so only ratios within the run count. `paid_json_vs_raw` compares what one
- * core can carry: CPU time of the raw proxy per request over that of the paid one (higher is better).
- * `paid_sse_vs_raw` is CPU time per streamed chunk, paid over raw (lower is better). `--wraps` measures gift wraps only.
+ * Machines differ and neighbours interfere, so only ratios within the run count, each the median of what the rounds
+ * give: within a round the machine is nearly the same for all. `paid_json_vs_raw` compares what one core can carry:
+ * CPU time of the raw proxy per request over that of the paid one (higher is better). `paid_sse_vs_raw` is CPU time
+ * per streamed chunk, paid over raw (lower is better). `--wraps` measures gift wraps only.
  */
-import { type Load, load, median, percentile } from './load.ts';
 import { type PaidNode, startPaidNode } from './paid-node.ts';
 import { type Running, freePort, pinSelf, pinned, startProcess, stopAll } from './processes.ts';
+import { addedP50, cpuOf, cpuRatio, paired, rpsOf, scenario } from './scenario.ts';
 import { CHUNKS } from './upstream.ts';
 import { type WrapRates, measureWraps } from './wraps.ts';
 
 const args = process.argv.slice(2);
 const asJson = args.includes('--json');
-const rounds = Number(args[args.indexOf('--rounds') + 1]) || 5;
-const seconds = Number(args[args.indexOf('--seconds') + 1]) || 3;
-
-interface Sample {
-  rps: number;
-  cpu: number;
-  p50: number;
-  p99: number;
-  errors: number;
-}
-type Variant = 'raw' | 'paid' | 'express';
-
-const prompt = 'word '.repeat(190).trim();
-const body = (stream: boolean): string =>
-  JSON.stringify({
-    model: 'bench/model',
-    messages: [{ role: 'user', content: prompt }],
-    ...(stream ? { stream } : {}),
-  });
+const rounds = Number(args[args.indexOf('--rounds') + 1]) || 9;
+const seconds = Number(args[args.indexOf('--seconds') + 1]) || 2;
 
 const say = (line: string): void => {
   if (!asJson) process.stdout.write(`${line}\n`);
 };
-
-async function measure(
-  target: Running,
-  key: string | undefined,
-  options: {
-    stream: boolean;
-    connections: number;
-    stop: { seconds: number } | { requests: number };
-    spreadMs?: number;
-  },
-): Promise<Sample> {
-  const before = target.cpuMicros();
-  const result: Load = await load({
-    port: target.port,
-    body: body(options.stream),
-    connections: options.connections,
-    stop: options.stop,
-    spreadMs: options.spreadMs ?? 0,
-    ...(key === undefined ? {} : { headers: { authorization: `Bearer ${key}` } }),
-  });
-  const units = result.requests * (options.stream ? CHUNKS : 1);
-  return {
-    rps: result.requests / result.seconds,
-    cpu: (target.cpuMicros() - before) / units,
-    p50: percentile(result.latencies, 50),
-    p99: percentile(result.latencies, 99),
-    errors: result.errors,
-  };
-}
-
-async function scenario(
-  name: string,
-  targets: Partial<Record<Variant, Running>>,
-  key: string,
-  options: Parameters<typeof measure>[2] & { unit: string; rounds: number },
-): Promise<Partial<Record<Variant, Sample[]>>> {
-  const samples: Partial<Record<Variant, Sample[]>> = {};
-  const entries = Object.entries(targets) as [Variant, Running][];
-  for (const [variant, target] of entries) {
-    await measure(target, variant === 'paid' ? key : undefined, {
-      ...options,
-      stop: warmUp(options),
-    });
-  }
-  for (let round = 0; round < options.rounds; round++) {
-    // Who goes first changes from round to round, so that a slow drift of the machine favours nobody.
-    for (const [variant, target] of round % 2 === 0 ? entries : [...entries].reverse()) {
-      const sample = await measure(target, variant === 'paid' ? key : undefined, options);
-      (samples[variant] ??= []).push(sample);
-    }
-  }
-  say(`\n${name}`);
-  say(
-    `  ${'variant'.padEnd(10)}${'req/s'.padStart(9)}${`CPU µs/${options.unit} (min-max)`.padStart(30)}${'p50 ms'.padStart(9)}${'p99 ms'.padStart(9)}${'errors'.padStart(8)}`,
-  );
-  for (const [variant, list] of Object.entries(samples)) {
-    const cpu = list.map((sample) => sample.cpu);
-    const range = `${median(cpu).toFixed(1)} (${Math.min(...cpu).toFixed(1)}-${Math.max(...cpu).toFixed(1)})`;
-    say(
-      `  ${variant.padEnd(10)}${median(list.map((s) => s.rps))
-        .toFixed(0)
-        .padStart(9)}${range.padStart(30)}` +
-        `${median(list.map((s) => s.p50))
-          .toFixed(2)
-          .padStart(9)}${median(list.map((s) => s.p99))
-          .toFixed(2)
-          .padStart(9)}` +
-        String(list.reduce((sum, s) => sum + s.errors, 0)).padStart(8),
-    );
-  }
-  return samples;
-}
-
-/** Long enough for the compiler to have seen everything; a server runs for weeks, not for seconds. */
-const warmUp = (options: { stream: boolean; connections: number }) =>
-  options.stream ? { requests: 2 * options.connections } : { seconds: 10 };
-
-const cpuOf = (samples: Sample[] | undefined): number => median((samples ?? []).map((sample) => sample.cpu));
-const rpsOf = (samples: Sample[] | undefined): number => median((samples ?? []).map((sample) => sample.rps));
-const p50Of = (samples: Sample[] | undefined): number => median((samples ?? []).map((sample) => sample.p50));
 
 async function proxies(upstreamPort: number): Promise<{ raw: Running; express: Running; paid: PaidNode }> {
   const start = async (kind: string): Promise<Running> => {
@@ -163,7 +67,7 @@ async function main(): Promise<void> {
   const fast = await upstream(0);
   const targets = await proxies(fast.port);
   const { raw, paid, express } = targets;
-  const json = await scenario('JSON, 1 kB in and out, 64 connections', targets, paid.key, {
+  const json = await scenario('JSON, 1 kB in and out, 64 connections', targets, paid.key, say, {
     stream: false,
     connections: 64,
     stop: { seconds },
@@ -174,6 +78,7 @@ async function main(): Promise<void> {
     `SSE, 200 streams of ${CHUNKS} chunks, one each 20 ms`,
     { raw, paid },
     paid.key,
+    say,
     {
       stream: true,
       connections: 200,
@@ -192,6 +97,7 @@ async function main(): Promise<void> {
       `JSON, upstream takes 60 ms, 100 clients ${name}`,
       { raw: slowTargets.raw, paid: slowTargets.paid },
       slowTargets.paid.key,
+      say,
       { stream: false, connections: 100, stop: { seconds }, spreadMs, unit: 'request', rounds },
     );
   const delayed = await slowly('of their own', 60);
@@ -212,13 +118,13 @@ async function main(): Promise<void> {
   const round = (value: number): number => Math.round(value * 1000) / 1000;
   const result = {
     ratios: {
-      paid_json_vs_raw: round(cpuOf(json.raw) / cpuOf(json.paid)),
-      paid_json_vs_raw_rps: round(rpsOf(json.paid) / rpsOf(json.raw)),
-      paid_json_vs_express_fetch: round(cpuOf(json.express) / cpuOf(json.paid)),
-      paid_sse_vs_raw: round(cpuOf(sse.paid) / cpuOf(sse.raw)),
+      paid_json_vs_raw: round(cpuRatio(json.raw, json.paid)),
+      paid_json_vs_raw_rps: round(paired(json.paid, json.raw, (a, b) => a.rps / b.rps)),
+      paid_json_vs_express_fetch: round(cpuRatio(json.express, json.paid)),
+      paid_sse_vs_raw: round(cpuRatio(sse.paid, sse.raw)),
     },
-    added_p50_ms: round(p50Of(delayed.paid) - p50Of(delayed.raw)),
-    added_p50_in_step_ms: round(p50Of(inStep.paid) - p50Of(inStep.raw)),
+    added_p50_ms: round(addedP50(delayed)),
+    added_p50_in_step_ms: round(addedP50(inStep)),
     cpu_micros: {
       json: {
         raw: round(cpuOf(json.raw)),
