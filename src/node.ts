@@ -2,7 +2,7 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { EXIT, ExitError } from './base/error.ts';
-import { type Logger, errorKind } from './base/log.ts';
+import type { Logger } from './base/log.ts';
 import { msat } from './base/money.ts';
 import { type Clock, systemClock } from './base/time.ts';
 import type { Config } from './config.ts';
@@ -11,22 +11,18 @@ import { createHttpFace } from './http/app.ts';
 import { createSignedRequests } from './http/signed.ts';
 import type { Ledger, LedgerHealth, Totals } from './ledger/ledger.ts';
 import { openLedger } from './ledger/level.ts';
-import { createDirectory } from './node-directory.ts';
 import { type NodeSecrets, checkSeed, ledgerDir, mirrorDir, readNodeSecrets } from './node-data.ts';
-import { type DirectMessages, createDirectMessages } from './node-dm.ts';
-import { describeNode, dmRelays, isAnnounced, nodeInfo, nostrNames } from './node-facts.ts';
+import type { DirectMessages } from './node-dm.ts';
+import { nodeInfo, nostrNames } from './node-facts.ts';
+import type { NostrSide } from './node-nostr.ts';
 import { type Shop, createShop } from './node-shop.ts';
 import { walletOf } from './node-wallet.ts';
-import { type Announcer, createAnnouncer } from './nostr/announcer.ts';
 import { verifyEvent } from './relay/event.ts';
-import { createRelaySet } from './relay/set.ts';
-import type { RelaySet } from './relay/relay.ts';
+import { loadFastSchnorr } from './relay/schnorr.ts';
 import { RELEASED_AT } from './version.ts';
 import type { Wallet } from './wallet/wallet.ts';
 
 export { initNode } from './node-data.ts';
-export { auditNode } from './node-audit.ts';
-export { announcePublish, announceRetract, announceShow } from './node-announce.ts';
 
 export interface RunningNode {
   /** Opens the ledger, recovers, listens, announces. Throws ExitError with its exit code. */
@@ -51,9 +47,6 @@ interface Parts {
   shop: Shop;
   gateway: Gateway;
   server: Server;
-  relays: RelaySet;
-  announcer: Announcer | undefined;
-  dm: DirectMessages | undefined;
 }
 
 /** Decorates a port as it is built. Only tests pass one, to fail or to die before and after any of its calls. */
@@ -68,6 +61,8 @@ export function createNode(
 ): RunningNode {
   const { log, clock = systemClock, around = (_name, port) => port } = options;
   let parts: Parts | undefined;
+  /** Undefined until HTTP is served, and where there are no relays. */
+  let nostr: NostrSide | undefined;
   let url = '';
   let npub = '';
   let draining = false;
@@ -104,8 +99,6 @@ export function createNode(
       'gateway',
       createGateway({ ledger, wallet, catalogue, rate, secrets, ...gatewayRules(config), clock, log }),
     );
-    const relays = createRelaySet({ relays: config.relayList, key: secrets.key, clock, log });
-    const directory = createDirectory({ relays, clock, log });
     const server = createHttpFace({
       gateway,
       signed: createSignedRequests({ verify: verifyEvent, publicUrls: config.public_urls, clock }),
@@ -115,32 +108,13 @@ export function createNode(
         info: () => nodeInfo(config, { npub, wallet }),
         models: () => ({ bytes: shop.catalogue.listBytes(), etag: shop.catalogue.etag() }),
         model: (id) => shop.catalogue.model(id),
-        providers: directory.list,
+        providers: async () => (await nostr?.directory.list()) ?? [],
         address: () => config.public_urls[0] ?? url,
         nostrNames: () => nostrNames(config, secrets.key.pubkey),
         readiness: () => readiness(),
       },
     });
-    const announcer = isAnnounced(config)
-      ? createAnnouncer({
-          key: secrets.key,
-          relays,
-          describe: () => describeNode(config, { key: secrets.key, shop }),
-          reuseIdentifier: config.announce.id === undefined,
-          store: {
-            get: (key) => ledger.getValue(key),
-            put: (key, value) => ledger.putValue(key, value).durable,
-          },
-          clock,
-          log,
-          heartbeatSeconds: config.announce.heartbeat_seconds,
-        })
-      : undefined;
-    const dm =
-      dmRelays(config).length > 0
-        ? createDirectMessages({ config, gateway, shop, server, relays, ledger, secrets, clock, log })
-        : undefined;
-    parts = { secrets, ledger, wallet, shop, gateway, server, relays, announcer, dm };
+    parts = { secrets, ledger, wallet, shop, gateway, server };
 
     // A mint that is away must not keep the node from serving keys: its keysets are loaded when it is back.
     void wallet.start();
@@ -149,13 +123,13 @@ export function createNode(
     url = await listen(server, config);
     server.maxConnections = config.limits.max_connections;
     log.info('node.server.listening', { url, npub, resumed });
-    // Announced last: what is announced already works. Relays that are away must not keep buyers with a URL out.
-    relays.start();
-    await dm?.start();
-    shop.catalogue.onChange(() => announcer?.changed());
-    void announcer
-      ?.start()
-      .catch((error: unknown) => log.error('nostr.announcement.failed', { error: errorKind(error) }));
+    void loadFastSchnorr();
+    if (config.relayList.length === 0) return;
+    // Relays that are away, and the loading of all that speaks to them, must not keep buyers with a URL out.
+    const { createNostrSide } = await import('./node-nostr.ts');
+    if (draining) return;
+    nostr = createNostrSide({ config, secrets, ledger, gateway, shop, server, clock, log });
+    await nostr.start();
   }
 
   function readiness() {
@@ -171,10 +145,10 @@ export function createNode(
       mints: { reachable: mints.filter((mint) => mint.reachable).length, total: mints.length },
       models: parts?.shop.catalogue.models().length ?? 0,
       relays: {
-        open: parts?.relays.status().filter(({ state }) => state === 'open').length ?? 0,
+        open: nostr?.relays.status().filter(({ state }) => state === 'open').length ?? 0,
         total: config.relayList.length,
         // Two nodes with one key overwrite each other's announcement and answer the same messages.
-        key_used_elsewhere: parts?.announcer?.rival() !== undefined,
+        key_used_elsewhere: nostr?.announcer?.rival() !== undefined,
       },
     };
   }
@@ -182,7 +156,8 @@ export function createNode(
   /** The start list backwards. Answers under way get `drain_seconds`, then they are ended and settled. */
   async function shutDown(): Promise<void> {
     if (!parts) return;
-    const { announcer, dm, gateway, server, relays, shop, wallet, ledger } = parts;
+    const { gateway, server, shop, wallet, ledger } = parts;
+    const { announcer, dm, relays } = nostr ?? {};
     draining = true;
     await announcer?.stop({ tombstone: true });
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -199,7 +174,7 @@ export function createNode(
     await closed;
     await dm?.close();
     await gateway.close();
-    await Promise.all([relays.close(), shop.close(), wallet.close()]);
+    await Promise.all([relays?.close(), shop.close(), wallet.close()]);
     await ledger.close();
     log.info('node.server.stopped', {});
   }
@@ -211,7 +186,7 @@ export function createNode(
       } catch (error) {
         await parts?.ledger.close();
         await Promise.allSettled([
-          parts?.relays.close(),
+          nostr?.relays.close(),
           parts?.shop.close(),
           parts?.wallet.close(),
           parts?.gateway.close(),
@@ -230,8 +205,8 @@ export function createNode(
       return npub;
     },
     totals: () => running().ledger.totals(),
-    announced: () => parts?.announcer?.report()?.accepted ?? 0,
-    messages: () => parts?.dm?.counts(),
+    announced: () => nostr?.announcer?.report()?.accepted ?? 0,
+    messages: () => nostr?.dm?.counts(),
   };
 }
 

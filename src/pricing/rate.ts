@@ -1,5 +1,5 @@
 /** Exchange rate: msat per USD, fixed by the operator or the median of three exchanges. */
-import { Agent, request } from 'undici';
+import type { Agent } from 'undici';
 import { LIMITS } from '../base/limits.ts';
 import { errorKind, type Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
@@ -54,12 +54,11 @@ function createMarketRate(options: { clock: Clock; log: Logger; urls?: RateUrls 
   const { clock, log } = options;
   const urls = options.urls ?? PUBLIC_URLS;
   const stop = new AbortController();
-  const agent = new Agent({ connect: { timeout: LIMITS.rate.timeoutMs } });
   const listeners = new Set<() => void>();
   let latest: { rate: number; at: number } | undefined;
   let running: Promise<void> | undefined;
 
-  async function refresh(): Promise<boolean> {
+  async function refresh(agent: Agent): Promise<boolean> {
     const quotes = await Promise.all(
       EXCHANGES.map((exchange) =>
         ask(exchange, urls, agent, stop.signal).catch((error: unknown) => {
@@ -79,10 +78,14 @@ function createMarketRate(options: { clock: Clock; log: Logger; urls?: RateUrls 
   }
 
   async function run(): Promise<void> {
+    // Loaded here: a node with a fixed rate never asks.
+    const { Agent } = await import('undici');
+    const agent = new Agent({ connect: { timeout: LIMITS.rate.timeoutMs } });
     while (!stop.signal.aborted) {
-      const answered = await refresh();
+      const answered = await refresh(agent);
       await clock.sleep(answered ? LIMITS.rate.refreshMs : LIMITS.rate.retryMs, stop.signal);
     }
+    await agent.destroy();
   }
 
   return {
@@ -94,7 +97,6 @@ function createMarketRate(options: { clock: Clock; log: Logger; urls?: RateUrls 
     close: async () => {
       stop.abort();
       await running;
-      await agent.destroy();
     },
     onChange: (listener) => {
       listeners.add(listener);
@@ -135,8 +137,10 @@ const EXCHANGES: readonly Exchange[] = [
 
 async function ask(exchange: Exchange, urls: RateUrls, agent: Agent, stop: AbortSignal): Promise<number> {
   const signal = AbortSignal.any([stop, AbortSignal.timeout(LIMITS.rate.timeoutMs)]);
-  const answer = await request(urls[exchange.name] + exchange.path, {
-    dispatcher: agent,
+  const answer = await agent.request({
+    origin: urls[exchange.name],
+    path: exchange.path,
+    method: 'GET',
     signal,
     headers: { accept: 'application/json', 'user-agent': 'routstr-node' },
   });

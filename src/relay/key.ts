@@ -1,10 +1,10 @@
 /** NodeKey: the node's Nostr identity, and the NIP-19 forms of keys. */
 import { decode, npubEncode, nsecEncode } from 'nostr-tools/nip19';
-import { generateSecretKey, getPublicKey } from 'nostr-tools/pure';
 import { NodeError } from '../base/error.ts';
+import { systemRandom } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
-import { conversationKey, decrypt, ecdhOf, encrypt } from './nip44.ts';
+import { conversationKey, decrypt, ecdhOf, encrypt, xOnly } from './nip44.ts';
 import { type Recent, createRecent } from './recent.ts';
 import type { NodeKey } from './relay.ts';
 import { signEvent } from './schnorr.ts';
@@ -20,8 +20,8 @@ export function nodeKey(nsecOrHex: Secret): NodeKey {
       'The identity is not a Nostr secret key; give nsec1… or 64 hex characters.',
     );
   }
-  const pubkey = getPublicKey(bytes);
   const ecdh = ecdhOf(bytes);
+  const pubkey = xOnly(ecdh);
   const wipe = (conversation: Buffer): void => void conversation.fill(0);
   // Apart, because strangers make up a wrap's key for every message, and friends keep theirs.
   const wraps = createRecent<Buffer>(LIMITS.wrap.wrapKeysMax, wipe);
@@ -52,7 +52,12 @@ export function nodeKey(nsecOrHex: Secret): NodeKey {
   };
 }
 
-export const generateNsec = (): Secret => new Secret<string>(nsecEncode(generateSecretKey()));
+export function generateNsec(): Secret {
+  for (;;) {
+    const bytes = systemRandom(32);
+    if (isScalar(bytes)) return new Secret<string>(nsecEncode(bytes));
+  }
+}
 
 export const npubOf = (pubkeyHex: string): string => npubEncode(pubkeyHex);
 
@@ -75,7 +80,8 @@ function secretBytes(text: string): Uint8Array | undefined {
 /** False for zero and for numbers beyond the order of the curve. */
 function isScalar(bytes: Uint8Array): boolean {
   try {
-    return getPublicKey(bytes).length === 64;
+    ecdhOf(bytes);
+    return bytes.length === 32;
   } catch {
     return false;
   }

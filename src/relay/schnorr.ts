@@ -2,10 +2,16 @@
  * Signatures of events (BIP-340): libsecp256k1 in WebAssembly once it is loaded, five to seven times as fast as the
  * plain JavaScript that does the work until then, and for what is too large for it.
  */
-import { finalizeEvent as signSlowly, verifyEvent as verifySlowly } from 'nostr-tools/pure';
+import { createRequire } from 'node:module';
 import { type Nostr, initNostrWasm } from 'nostr-wasm';
 import { LIMITS } from '../base/limits.ts';
 import type { NostrEvent, UnsignedEvent } from './relay.ts';
+
+const require = createRequire(import.meta.url);
+type Plain = typeof import('nostr-tools/pure');
+let plain: Plain | undefined;
+/** Loaded when it is first needed, which in most processes is never, and every start would pay for it. */
+const slow = (): Plain => (plain ??= require('nostr-tools/pure') as Plain);
 
 let fast: Nostr | undefined;
 let loading: Promise<boolean> | undefined;
@@ -40,7 +46,7 @@ export function signEvent(
     fast.finalizeEvent(event, secret);
     return event;
   }
-  const { id, pubkey, sig } = signSlowly(event, secret);
+  const { id, pubkey, sig } = slow().finalizeEvent(event, secret);
   // A new object: the library marks its own as verified, and that mark would survive tampering with a copy.
   return { id, pubkey, created_at, kind, tags: event.tags, content, sig };
 }
@@ -63,4 +69,4 @@ export function verifySignature(event: NostrEvent): boolean {
 
 /** Field by field: a spread copy would carry the library's mark of "already verified" along. */
 const slowly = ({ id, pubkey, created_at, kind, tags, content, sig }: NostrEvent): boolean =>
-  verifySlowly({ id, pubkey, created_at, kind, tags, content, sig });
+  slow().verifyEvent({ id, pubkey, created_at, kind, tags, content, sig });

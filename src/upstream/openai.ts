@@ -1,5 +1,6 @@
 /** OpenAI-compatible upstream over one undici pool: `dispatch` with backpressure, the cheapest way Node has. */
-import { Pool } from 'undici';
+// The whole of undici is four times as much code to load at every start; this is the one part that is used.
+import Pool from 'undici/lib/dispatcher/pool.js';
 import { type Cancel, cancel, newCancel } from '../base/cancel.ts';
 import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';

@@ -4,7 +4,7 @@ import { NodeError } from '../../src/base/error.ts';
 import { ExitError } from '../../src/base/error.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { createTestAddress } from '../../src/demo/address.ts';
-import { auditNode } from '../../src/node.ts';
+import { auditNode } from '../../src/node-audit.ts';
 import { payOut } from '../../src/node-payout.ts';
 import { bearer, chat, testWorld } from '../e2e/support.ts';
 
