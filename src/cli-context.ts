@@ -30,7 +30,8 @@ export interface CommonOptions {
 export interface CommandContext {
   io: CliIo;
   output: (options: CommonOptions) => Output;
-  load: (options: CommonOptions, how?: { lenient: boolean }) => Promise<Config>;
+  /** `quiet`: the caller tells the warnings itself. */
+  load: (options: CommonOptions, how?: { lenient?: boolean; quiet?: boolean }) => Promise<Config>;
   exit: (code: number) => void;
 }
 

@@ -5,8 +5,8 @@ import { LIMITS } from './base/limits.ts';
 import { type LogLevel, createLogger } from './base/log.ts';
 import { type CommandContext, type CommonOptions, withConfig } from './cli-context.ts';
 import { list, table } from './cli-output.ts';
-import type { Config } from './config.ts';
 import type { AuditReport } from './node-audit.ts';
+import { listenUrl } from './node-facts.ts';
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
 
@@ -140,13 +140,6 @@ async function models(context: CommandContext, options: CommonOptions): Promise<
       ]),
     ),
   );
-}
-
-/** Where this machine reaches the configured listener. */
-function listenUrl({ listen }: Config): string {
-  const anywhere: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
-  const host = anywhere[listen.host] ?? listen.host;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${listen.port}`;
 }
 
 async function ask(url: string): Promise<{ status: number; body: unknown }> {

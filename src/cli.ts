@@ -6,6 +6,7 @@ import { addAnnounceCommands } from './cli-announce.ts';
 import { addBackupCommands } from './cli-backup.ts';
 import { addBuyerCommands } from './cli-buyer.ts';
 import { addConfigCommands } from './cli-config.ts';
+import { addDoctorCommand } from './cli-doctor.ts';
 import { addInitCommand } from './cli-init.ts';
 import { addNodeCommands } from './cli-node.ts';
 import { addPayoutCommand } from './cli-payout.ts';
@@ -29,7 +30,8 @@ export async function createCli(io: CliIo): Promise<number> {
         cwd,
         lenient: how?.lenient ?? false,
       });
-      for (const warning of config.warnings) context.output(options).note(`warning: ${warning}`);
+      if (how?.quiet !== true)
+        for (const warning of config.warnings) context.output(options).note(`warning: ${warning}`);
       return config;
     },
     exit: (code) => (exitCode = code),
@@ -55,6 +57,7 @@ function createProgram(context: CommandContext): Command {
     });
   addInitCommand(program, context);
   addNodeCommands(program, context);
+  addDoctorCommand(program, context);
   addPayoutCommand(program, context);
   addWalletCommands(program, context);
   addAnnounceCommands(program, context);

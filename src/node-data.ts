@@ -19,7 +19,7 @@ export const ledgerDir = (config: Config): string => join(config.data_dir, 'ledg
 export function mirrorDir({ ledger, data_dir }: Config): string | undefined {
   return ledger.mirror === false ? undefined : (ledger.mirror ?? join(data_dir, 'mirror'));
 }
-export const seedFile = (config: Config): string => join(config.data_dir, 'seed');
+export const seedFile = ({ data_dir }: Pick<Config, 'data_dir'>): string => join(data_dir, 'seed');
 
 export interface NodeSecrets {
   key: NodeKey;
@@ -59,20 +59,23 @@ export async function initNode(
   return { npub, created };
 }
 
-const SEED_MARK = 'node.seed';
+/** Value of the ledger that names its seed; absent before the first start. */
+export const SEED_MARK = 'node.seed';
+
+export const seedMark = ({ seed }: NodeSecrets): string =>
+  createHmac('sha256', seed).update('routstr-node/seed-mark/1').digest('hex').slice(0, 16);
 
 /** The first start notes whose seed it is; a ledger is never opened for business with another one. */
-export async function checkSeed(ledger: Ledger, { seed }: NodeSecrets): Promise<void> {
-  const mark = createHmac('sha256', seed).update('routstr-node/seed-mark/1').digest('hex').slice(0, 16);
+export async function checkSeed(ledger: Ledger, secrets: NodeSecrets): Promise<void> {
+  const mark = seedMark(secrets);
   const known = ledger.getValue(SEED_MARK);
   if (known === undefined) await ledger.putValue(SEED_MARK, mark).durable;
-  else if (known !== mark)
-    throw new ExitError(
-      EXIT.refused,
-      'the seed is not the one that this ledger was made with: every token made of its ecash would be worthless; ' +
-        'restore the seed that belongs to it',
-    );
+  else if (known !== mark) throw new ExitError(EXIT.refused, FOREIGN_SEED);
 }
+
+export const FOREIGN_SEED =
+  'the seed is not the one that this ledger was made with: every token made of its ecash would be worthless; ' +
+  'restore the seed that belongs to it';
 
 /** Tokens made of a ledger's proofs with another seed are worthless, and the clients' balances would pay for them. */
 const seedLost = (config: Config): ExitError =>

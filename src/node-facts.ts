@@ -102,3 +102,10 @@ function addresses(config: Config): { http: string | undefined; onion: string | 
     onion: config.public_urls.find(isOnion),
   };
 }
+
+/** Where this machine reaches the configured listener. */
+export function listenUrl({ listen }: Pick<Config, 'listen'>): string {
+  const anywhere: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+  const host = anywhere[listen.host] ?? listen.host;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${listen.port}`;
+}

@@ -12,6 +12,15 @@ export const LIMITS = {
     /** How long the command line waits for an answer of the running node. */
     askTimeoutMs: 5_000,
   },
+  doctor: {
+    /** Less free disk than this is a warning: time to act long before the space that is kept back is needed. */
+    spaceBytes: 1_024 * MiB,
+    /** Relays that take longer to open a connection are counted as away. */
+    relayMs: 12_000,
+    pollMs: 50,
+    /** What a node says about itself is a few kB. */
+    infoBytesMax: 256 * KiB,
+  },
   http: {
     /** A change token of a large payment is 8-20 kB; Node's default of 16 kB answers it with 431. */
     headerBytesMax: 64 * KiB,

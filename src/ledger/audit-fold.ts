@@ -3,7 +3,7 @@ import type { OperationState } from './ledger.ts';
 import type { Entry } from './journal.ts';
 import type { PoolProof } from './pool.ts';
 
-export type RowKind = 'account' | 'proof' | 'counter' | 'operation' | 'child';
+export type RowKind = 'account' | 'proof' | 'counter' | 'operation' | 'child' | 'value';
 
 interface AuditAccount {
   fields: Record<string, unknown>;
@@ -36,7 +36,7 @@ interface OperationFacts {
   spend?: { inputs: { amount: number }[] };
 }
 
-const LETTERS = { proof: 'p', counter: 'k', operation: 'o', child: 'c' } as const;
+const LETTERS = { proof: 'p', counter: 'k', operation: 'o', child: 'c', value: 'v' } as const;
 const ASSET = /^(proofs:|inflight)/;
 const EQUITY = new Set(['revenue', 'payouts', 'mint_fees', 'rounding', 'losses']);
 
@@ -45,7 +45,7 @@ export function createFold(): AuditFold {
   const accounts = new Map<string, AuditAccount>();
   const holds = new Map<string, { account: string; amount: number }>();
   const stored = new Map<string, Map<string, unknown>>(
-    ['p', 'k', 'o', 'c'].map((letter) => [letter, new Map()]),
+    Object.values(LETTERS).map((letter) => [letter, new Map()]),
   );
   const rowsOf = (letter: string): Map<string, unknown> => stored.get(letter) ?? new Map<string, unknown>();
   const operations = (): OperationFacts[] => [...rowsOf('o').values()] as OperationFacts[];

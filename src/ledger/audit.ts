@@ -33,6 +33,8 @@ export interface AuditReport {
 /** With what stands beside the journal. */
 export interface LedgerAudit extends AuditReport {
   witness: WitnessReport;
+  /** Accounts, child keys and small values of other rooms as the journal has them, by id. */
+  rows: (kind: 'account' | 'child' | 'value') => ReadonlyMap<string, unknown>;
 }
 
 /**
@@ -49,11 +51,11 @@ export async function auditLedger({
   let db: Database | undefined;
   try {
     db = await storage.openDatabase(dir);
-    const report = await auditDatabase(db);
+    const { report, fold } = await foldDatabase(db);
     const end = { n: report.entries, hash: report.head };
     const witness = await storage.readWitness(db, await readAnchors(db), end, { dir, mirror });
     log.info('ledger.audit.done', { entries: report.entries, drift: report.totals.drift });
-    return { ...report, witness };
+    return { ...report, witness, rows: fold.rows };
   } catch (error) {
     throw asExitError(error);
   } finally {
@@ -63,7 +65,9 @@ export async function auditLedger({
 }
 
 /** Of a database that is open already. */
-export async function auditDatabase(db: Database): Promise<AuditReport> {
+export const auditDatabase = async (db: Database): Promise<AuditReport> => (await foldDatabase(db)).report;
+
+async function foldDatabase(db: Database): Promise<{ report: AuditReport; fold: AuditFold }> {
   const { checkpoint } = await readAnchors(db);
   const fold = createFold();
   let head = checkpoint.genesis;
@@ -80,7 +84,7 @@ export async function auditDatabase(db: Database): Promise<AuditReport> {
   if (entries < checkpoint.n)
     differ(`the journal ends at entry ${entries}, before its checkpoint at ${checkpoint.n}`);
   fold.check(differ);
-  return {
+  const report: AuditReport = {
     entries,
     head,
     chain: 'ok',
@@ -91,6 +95,7 @@ export async function auditDatabase(db: Database): Promise<AuditReport> {
     proofs: countProofs(fold),
     owed: countOwed(fold),
   };
+  return { report, fold };
 }
 
 /** Stored rows are the fold up to the checkpoint; nothing more and nothing less. */

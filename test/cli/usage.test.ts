@@ -8,7 +8,18 @@ import { MINIMAL, temporaryDirectory, write } from '../config/fixture.ts';
 import { fakeTerminal } from './terminal.ts';
 import { answering, closedPort, errorOf, run } from './run.ts';
 
-const COMMANDS = ['init', 'start', 'audit', 'health', 'models', 'announce', 'config', 'discover', 'demo'];
+const COMMANDS = [
+  'init',
+  'start',
+  'doctor',
+  'audit',
+  'health',
+  'models',
+  'announce',
+  'config',
+  'discover',
+  'demo',
+];
 
 test('the version is that of the package', async () => {
   const text = readFileSync(resolve(import.meta.dirname, '../../package.json'), 'utf8');
