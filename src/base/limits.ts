@@ -407,6 +407,8 @@ export const LIMITS = {
     /** Conversation keys remembered, 32 bytes each: of peers, and of keys made for one stream. */
     conversationsMax: 2_000,
     wrapKeysMax: 256,
+    /** Recipients whose key is kept ready for the next wrap, some kilobytes each. */
+    recipientsMax: 256,
   },
   /** Wraps that arrive. */
   inbox: {

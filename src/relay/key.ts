@@ -4,7 +4,8 @@ import { NodeError } from '../base/error.ts';
 import { systemRandom } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
-import { conversationKey, decrypt, ecdhOf, encrypt, xOnly } from './nip44.ts';
+import { isScalar, publicKeyOf, publicSide, secretSide } from './ecdh.ts';
+import { conversationKey, decrypt, encrypt } from './nip44.ts';
 import { type Recent, createRecent } from './recent.ts';
 import type { NodeKey } from './relay.ts';
 import { signEvent } from './schnorr.ts';
@@ -20,8 +21,8 @@ export function nodeKey(nsecOrHex: Secret): NodeKey {
       'The identity is not a Nostr secret key; give nsec1… or 64 hex characters.',
     );
   }
-  const ecdh = ecdhOf(bytes);
-  const pubkey = xOnly(ecdh);
+  const pubkey = publicKeyOf(bytes);
+  const own = secretSide(bytes);
   const wipe = (conversation: Buffer): void => void conversation.fill(0);
   // Apart, because strangers make up a wrap's key for every message, and friends keep theirs.
   const wraps = createRecent<Buffer>(LIMITS.wrap.wrapKeysMax, wipe);
@@ -30,7 +31,7 @@ export function nodeKey(nsecOrHex: Secret): NodeKey {
   function conversation(other: string, known: Recent<Buffer>): Buffer {
     const before = known.get(other);
     if (before !== undefined) return before;
-    const made = conversationKey(ecdh, other);
+    const made = conversationKey(own, publicSide(other));
     known.set(other, made);
     return made;
   }
@@ -75,16 +76,6 @@ function secretBytes(text: string): Uint8Array | undefined {
   }
   const read = decoded(text);
   return read?.type === 'nsec' && isScalar(read.data) ? read.data : undefined;
-}
-
-/** False for zero and for numbers beyond the order of the curve. */
-function isScalar(bytes: Uint8Array): boolean {
-  try {
-    ecdhOf(bytes);
-    return bytes.length === 32;
-  } catch {
-    return false;
-  }
 }
 
 function decoded(text: string): ReturnType<typeof decode> | undefined {

@@ -7,8 +7,10 @@ import { type Random, sha256Hex } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import { type Clock, unixSeconds } from '../base/time.ts';
 import { KIND } from '../protocol/kinds.ts';
+import { type PublicSide, publicSide, secretSide } from './ecdh.ts';
 import { hexOf, verifyEvent } from './event.ts';
-import { conversationKey, ecdhOf, encrypt } from './nip44.ts';
+import { conversationKey, encrypt } from './nip44.ts';
+import { createRecent } from './recent.ts';
 import type { NodeKey, NostrEvent } from './relay.ts';
 import { signEvent } from './schnorr.ts';
 
@@ -99,9 +101,18 @@ export interface Wrapper {
 
 /** Throws RangeError where the content does not fit into a wrap (LIMITS.wrap.plaintextBytesMax). */
 export function createWrapper(key: NodeKey, random: Random, clock: Clock): Wrapper {
+  const recipients = createRecent<PublicSide>(LIMITS.wrap.recipientsMax);
+
+  function recipient(to: string): PublicSide {
+    const before = recipients.get(to);
+    if (before !== undefined) return before;
+    const read = publicSide(to);
+    recipients.set(to, read);
+    return read;
+  }
   const streamKey = (to: string): StreamKey => {
     const secret = random(32);
-    const conversation = conversationKey(ecdhOf(secret), to);
+    const conversation = conversationKey(secretSide(secret), recipient(to));
     return {
       wrap: (sealText, event) =>
         signEvent({ ...event, content: encrypt(sealText, conversation, random(32)) }, secret),
