@@ -47,9 +47,12 @@ async function checkBooks(paid: PaidNode): Promise<number> {
 /** Per second of CPU time; `stock` is nostr-tools on the same events. */
 async function wraps(): Promise<WrapRates> {
   const rates = await measureWraps();
-  say('\nGift wraps of 1 kB per CPU-second');
-  say(`  received ${rates.received}  (nostr-tools ${rates.stockReceived})`);
-  say(`  sent     ${rates.sent}  (nostr-tools ${rates.stockSent}; frames of one stream ${rates.streamed})`);
+  say('\nGift wraps of 1 kB per CPU-second (goal 400 each), and nostr-tools in turns with it');
+  say(`  received ${rates.received}  (${rates.stockReceived}; ${rates.receivedOverStock} times as many)`);
+  say(
+    `  sent     ${rates.sent}  (${rates.stockSent}; ${rates.sentOverStock} times as many), a new key for each`,
+  );
+  say(`  streamed ${rates.streamed}, one key for all`);
   return rates;
 }
 
