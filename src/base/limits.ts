@@ -439,6 +439,9 @@ export const LIMITS = {
     slots: 504,
     slotIdsMax: 2_000,
     flushMs: 300_000,
+    /** Tags of a wrap and their characters: honest ones have one or two, of a hundred characters. */
+    tagsMax: 64,
+    tagCharsMax: 4_096,
     /** Relays that one letter is answered on. */
     relaysMax: 2,
   },

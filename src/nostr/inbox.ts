@@ -55,6 +55,9 @@ interface Waiting {
   from: string[];
 }
 
+const hasManyTags = ({ tags }: NostrEvent): boolean =>
+  tags.length > LIMITS.inbox.tagsMax || tags.flat().join('').length > LIMITS.inbox.tagCharsMax;
+
 export function createInbox(options: {
   key: NodeKey;
   relays: RelaySet;
@@ -81,7 +84,7 @@ export function createInbox(options: {
 
   /** Everything that costs nothing; in this order, because each check is dearer than the one before. */
   function receive(event: NostrEvent, from: string): void {
-    if (event.content.length > LIMITS.wrap.payloadCharsMax) return count('size');
+    if (event.content.length > LIMITS.wrap.payloadCharsMax || hasManyTags(event)) return count('size');
     if (!event.tags.some(([name, value]) => name === 'p' && value === key.pubkey)) return count('foreign');
     if (event.kind !== KIND.wrap && event.kind !== KIND.ephemeralWrap) return count('kind');
     if (rumorId(event) !== event.id) return count('id');
@@ -110,7 +113,8 @@ export function createInbox(options: {
       await new Promise((resolve) => setImmediate(resolve));
       const began = performance.now();
       open(next);
-      const took = performance.now() - began;
+      // A process that was stopped for a while has spent its share, and no more: what no budget holds is never had.
+      const took = Math.min(performance.now() - began, inbox.workBurstMs);
       while (!work.take(took) && !stopped.signal.aborted) {
         await clock.sleep(Math.min(took * 2, inbox.pauseMsMax), stopped.signal);
       }

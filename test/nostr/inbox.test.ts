@@ -217,3 +217,20 @@ test('a stored letter that is two days old is read, and an older one is not', as
   expect(letters.map(({ rumor }) => rumor.content)).toEqual(['172800', '60']);
   expect(inbox.counts()['opened']).toBe(2);
 });
+
+test('a process that stood still while it opened a letter reads the next ones', async () => {
+  const node = person();
+  let stalls = 1;
+  const stalling = {
+    ...node.key,
+    decrypt: (...args: Parameters<typeof node.key.decrypt>) => {
+      // As a signal or a busy machine stops it: longer than all opening of a second may take.
+      if (stalls-- > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400);
+      return node.key.decrypt(...args);
+    },
+  };
+  const { letters, open, wrap, send } = await place({ node: { ...node, key: stalling } });
+  await open();
+  for (const text of ['first', 'second', 'third']) await send(wrap(text));
+  await until(() => letters.length === 3, 'the letters behind the slow one');
+});
