@@ -25,8 +25,12 @@ export interface DirectMessages {
   drain: () => Promise<void>;
   /** Gives up what still runs, and waits until it is settled and on record. */
   close: () => Promise<void>;
-  /** What became of wraps and frames. */
-  counts: () => { wraps: Readonly<Record<string, number>>; frames: Readonly<Record<string, number>> };
+  /** What became of wraps and frames; `unread` are events that relays sent unasked, or faster than they are read. */
+  counts: () => {
+    wraps: Readonly<Record<string, number>>;
+    frames: Readonly<Record<string, number>>;
+    unread: number;
+  };
 }
 
 interface Parts {
@@ -86,7 +90,11 @@ export function createDirectMessages(parts: Parts): DirectMessages {
     close: async () => {
       await Promise.all([rpc.stop(), chat?.stop()]);
     },
-    counts: () => ({ wraps: inbox.counts(), frames: rpc.counts() }),
+    counts: () => ({
+      wraps: inbox.counts(),
+      frames: rpc.counts(),
+      unread: relays.status().reduce((sum, { dropped }) => sum + dropped, 0),
+    }),
   };
 }
 

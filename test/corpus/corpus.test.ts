@@ -5,15 +5,29 @@ import { CREDENTIALS } from './credentials.ts';
 import { HTTP } from './http.ts';
 import { JSON_BODIES } from './json.ts';
 import { IDS, LATER } from './later.ts';
+import { LETTER_EFFECTS } from './letter-effects.ts';
+import { LETTERS } from './letters.ts';
 import { MONEY } from './money.ts';
+import { RELAYS } from './relays.ts';
 import { SIGNED } from './signed.ts';
 import { TOKENS_AT_MINTS } from './token-mints.ts';
 import { TOKENS } from './tokens.ts';
 
-const ROWS = [...HTTP, ...CREDENTIALS, ...TOKENS, ...TOKENS_AT_MINTS, ...JSON_BODIES, ...MONEY, ...SIGNED];
+const ROWS = [
+  ...HTTP,
+  ...CREDENTIALS,
+  ...TOKENS,
+  ...TOKENS_AT_MINTS,
+  ...JSON_BODIES,
+  ...MONEY,
+  ...SIGNED,
+  ...LETTERS,
+  ...LETTER_EFFECTS,
+  ...RELAYS,
+];
 
 /** Rows that no request can make: they are tests of their own, named by their id. */
-const apart = ['corpus-json.test.ts', 'corpus-config.test.ts'].flatMap((file) =>
+const apart = ['corpus-json.test.ts', 'corpus-config.test.ts', 'corpus-letters.test.ts'].flatMap((file) =>
   [
     ...readFileSync(join(import.meta.dirname, file), 'utf8').matchAll(
       /^test(?:\.each\(.*\))?\('([A-Z]\d+) /gm,

@@ -153,7 +153,7 @@ export function runRows(rows: readonly Row[], settings: Record<string, unknown> 
   });
 }
 
-async function books({ world, get }: Stage) {
+export async function books({ world, get }: Stage) {
   const { sequence } = (await get('/readyz')).json as { sequence: number };
   return { totals: world.node.totals(), sequence };
 }

@@ -6,10 +6,6 @@ const each = (section: string, from: number, to: number, reason: string): Record
 export const LATER: Readonly<Record<string, string>> = {
   H31: 'There are no operator pages yet, so there is no origin to compare with.',
   ...each('U', 1, 7, 'No endpoint takes multipart bodies yet.'),
-  ...each('D', 1, 14, 'Requests over direct messages do not exist yet.'),
-  N1: 'No inbox is subscribed yet; the link itself is tested with hostile frames in test/relay/socket.test.ts.',
-  N2: 'Nothing of our own is read back from relays yet, so another instance is not noticed.',
-  N3: 'No inbox is subscribed yet; answers to AUTH and OK false are tested in test/relay/set.test.ts.',
   ...each('P', 7, 11, 'There are no operator pages yet.'),
   P13: 'There are no operator pages yet.',
 };
