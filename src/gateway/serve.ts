@@ -7,7 +7,7 @@ import type { Secret } from '../base/secret.ts';
 import type { Clock } from '../base/time.ts';
 import { tokenTextHash } from '../base/token-text.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { CeilingRequest } from '../pricing/ceiling.ts';
+import { type CeilingRequest, mostUsage } from '../pricing/ceiling.ts';
 import type { ModelPrice } from '../pricing/cost.ts';
 import type { RateSource } from '../pricing/rate.ts';
 import { type ChatRequestFacts, readChatRequest } from '../protocol/chat-request.ts';
@@ -135,6 +135,10 @@ async function askOne(
       model: offer.modelId,
       price: offer.price,
       promptTokens: facts.promptTokens,
+      most: mostUsage(
+        { ...ceilingRequest(facts), maxOutputTokens: held.maxTokens ?? facts.maxTokens },
+        offer,
+      ),
       msatPerUsd: rate.msatPerUsd(),
       maxCost: request.maxCost,
     },

@@ -31,12 +31,14 @@ export function createSettlement(parts: {
     model: string;
     price: ModelPrice;
     promptTokens: number;
+    /** More than this no upstream is believed: it is the node that chose the upstream, not the client. */
+    most: { promptTokens: number; completionTokens: number };
     msatPerUsd: number | undefined;
     maxCost: Msat | undefined;
   };
 }): Settlement {
   const { ledger, holds, log, requestId, holdId, account, terms } = parts;
-  const { model, price, promptTokens, msatPerUsd, maxCost } = terms;
+  const { model, price, promptTokens, most, msatPerUsd, maxCost } = terms;
 
   let settled: Promise<Receipt> | undefined;
 
@@ -44,7 +46,23 @@ export function createSettlement(parts: {
     return (settled ??= settle());
   }
 
-  async function charged(usage: Usage): Promise<Receipt> {
+  function believed(usage: Usage): Usage {
+    const { promptTokens: prompt, completionTokens: completion } = usage;
+    if (prompt <= most.promptTokens && completion <= most.completionTokens) return usage;
+    log.warn('gateway.usage.overstated', {
+      request_id: requestId,
+      prompt_tokens: prompt,
+      completion_tokens: completion,
+    });
+    return {
+      ...usage,
+      promptTokens: Math.min(prompt, most.promptTokens),
+      completionTokens: Math.min(completion, most.completionTokens),
+    };
+  }
+
+  async function charged(reported: Usage): Promise<Receipt> {
+    const usage = believed(reported);
     const price_ = cost(usage, price);
     // Forgotten first: a ledger that cannot be written now throws, and the hold must then end with its lease.
     holds.forget(holdId);

@@ -52,6 +52,15 @@ export function ceiling(request: CeilingRequest, model: PricedModel): Ceiling {
   };
 }
 
+/** No answer uses more than the context for its prompt, nor, for each choice, than the output that was allowed. */
+export function mostUsage(
+  { maxOutputTokens, choices }: Pick<CeilingRequest, 'maxOutputTokens' | 'choices'>,
+  { contextLength }: Pick<PricedModel, 'contextLength'>,
+): { promptTokens: number; completionTokens: number } {
+  const output = Math.min(maxOutputTokens ?? contextLength, contextLength);
+  return { promptTokens: contextLength, completionTokens: output * choices };
+}
+
 const most = (prompt: number, output: number, price: ModelPrice): Msat => {
   const tokens = priceOfTokens([
     [prompt, price.in],
