@@ -67,6 +67,21 @@ export const MUTANTS: Record<string, Mutant> = {
     wallet,
   }),
 
+  /** A bill is told before it is on disk. */
+  'charge told too early': ({ ledger, wallet }) => ({
+    ledger: { ...ledger, settle: (id, cost) => atOnce(ledger.settle(id, cost)) },
+    wallet,
+  }),
+
+  /** A balance is told before it is on disk. */
+  'credit told too early': ({ ledger, wallet }) => ({
+    ledger: {
+      ...ledger,
+      completeReceive: (id, signatures, plan) => atOnce(ledger.completeReceive(id, signatures, plan)),
+    },
+    wallet,
+  }),
+
   /** Requests at the same time all see the balance of before, and none of them takes it. */
   'check-then-act hold': ({ ledger, wallet, time }) => {
     const seen = new Map<AccountId, { account: Account | undefined; until: number }>();
