@@ -1,6 +1,4 @@
 /** OpenAI-compatible upstream over one undici pool: `dispatch` with backpressure, the cheapest way Node has. */
-// The whole of undici is four times as much code to load at every start; this is the one part that is used.
-import Pool from 'undici/lib/dispatcher/pool.js';
 import { type Cancel, cancel, newCancel } from '../base/cancel.ts';
 import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -10,6 +8,7 @@ import type { Clock } from '../base/time.ts';
 import { collect } from './collect.ts';
 import { createExchange, type Exchange } from './exchange.ts';
 import type { Head } from './head.ts';
+import { Pool } from './pool.ts';
 import { readAll } from './read-all.ts';
 import { refusal } from './refusal.ts';
 import type { Upstream, UpstreamAnswer, UpstreamRequest } from './upstream.ts';
