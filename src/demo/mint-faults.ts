@@ -16,6 +16,10 @@ export type MintFault =
   /** Done, then never answered. */
   | 'hang-after'
   | 'status-500'
+  /** Refused with the code that explains nothing (11000), as a mint with troubles of its own does; nothing was done. */
+  | 'refuse'
+  /** The quote, or whatever the path names, is not known. */
+  | 'not-found'
   | 'html-502'
   /** 429 with Retry-After. */
   | 'rate-limit'
@@ -95,6 +99,12 @@ export function failBefore(kind: MintFault | undefined, response: ServerResponse
       return true;
     case 'status-500':
       response.writeHead(500, { 'content-type': 'application/json' }).end('{"detail":"Internal error"}');
+      return true;
+    case 'refuse':
+      response.writeHead(400, { 'content-type': 'application/json' }).end('{"code":11000,"detail":"oops"}');
+      return true;
+    case 'not-found':
+      response.writeHead(404, { 'content-type': 'application/json' }).end('{"detail":"Not Found"}');
       return true;
     case 'html-502':
       response.writeHead(502, { 'content-type': 'text/html' }).end('<html><h1>Bad Gateway</h1></html>');

@@ -11,7 +11,7 @@ import type { AccountKind, AccountTerms, Ledger, ReceiveOperation } from '../led
 import type { InputProof, ReceivePlan, TokenInfo, Wallet } from '../wallet/wallet.ts';
 import type { DeadTokens } from './dead-tokens.ts';
 import { foreignClaim, refusalOf, tokenSpent } from './deposit-refusal.ts';
-import type { Driver } from './drive.ts';
+import type { Driver, StepResult } from './drive.ts';
 import type { JunkLimit, Presenter } from './rate.ts';
 
 const SPENT = 'token_already_spent';
@@ -60,11 +60,17 @@ export function createDeposits(parts: {
     return operation;
   };
 
+  /** An attempt of these had no answer and may still arrive. */
+  const inDoubt = new Set<OperationId>();
+
   /** One round with the mint; true when the operation reached a final state. */
-  async function step(
-    id: OperationId,
-    firstAttempt: boolean,
-  ): Promise<{ done: boolean; retryAfterMs?: number }> {
+  async function step(id: OperationId, firstAttempt: boolean): Promise<StepResult> {
+    const result = await round(id, firstAttempt);
+    if (result.done) inDoubt.delete(id);
+    return result;
+  }
+
+  async function round(id: OperationId, firstAttempt: boolean): Promise<StepResult> {
     const operation = current(id);
     if (operation.state !== 'executing') return { done: true };
     invariant(operation.inputs !== undefined, 'an executing receive keeps its inputs');
@@ -86,6 +92,9 @@ export function createDeposits(parts: {
         await ledger.failOperation(id, SPENT).durable;
         return { done: true };
       case 'refused':
+        // Told so, its owner would take the token elsewhere, where the late request would spend it under his hands.
+        if (result.vague && inDoubt.has(id) && driver.attempt(id) < LIMITS.mint.vagueRoundsMax)
+          return { done: false };
         await ledger.failOperation(id, `refused_${result.code}`).durable;
         return { done: true };
       case 'contradiction':
@@ -95,6 +104,7 @@ export function createDeposits(parts: {
       case 'replan':
         return replan(operation, inputs);
       case 'unresolved':
+        if (!result.unsent) inDoubt.add(id);
         return {
           done: false,
           ...(result.retryAfterMs === undefined ? {} : { retryAfterMs: result.retryAfterMs }),
@@ -103,7 +113,7 @@ export function createDeposits(parts: {
   }
 
   /** The keyset rotated or its fee changed under way: the inputs are untouched, so plan anew with new counters. */
-  async function replan(operation: ReceiveOperation, inputs: InputProof[]): Promise<{ done: boolean }> {
+  async function replan(operation: ReceiveOperation, inputs: InputProof[]): Promise<StepResult> {
     if ((operation.oldPlans?.length ?? 0) >= LIMITS.mint.replansMax) {
       await ledger.failOperation(operation.id, 'unknown_keyset').durable;
       return { done: true };
@@ -218,7 +228,10 @@ export function createDeposits(parts: {
       return { operation: await settled(id), replayed: opened.outcome === 'replayed' };
     },
     settled,
-    resume: (operation) => driver.run(operation.id, () => step(operation.id, false), 'found'),
+    resume: (operation) => {
+      inDoubt.add(operation.id);
+      driver.run(operation.id, () => step(operation.id, false), 'found');
+    },
   };
 }
 

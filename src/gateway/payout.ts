@@ -9,8 +9,8 @@ import type { Idempotency } from '../ledger/idempotency.ts';
 import type { Durable, Ledger, SendOperation } from '../ledger/ledger.ts';
 import type { SendOutcome } from '../ledger/sends.ts';
 import type { Wallet } from '../wallet/wallet.ts';
-import { storedProofs } from './deposit.ts';
-import type { Driver, StepResult } from './drive.ts';
+import type { Driver } from './drive.ts';
+import { createPayoutStep, sendOperation } from './payout-step.ts';
 import { type Shelf, richestShelves } from './shelves.ts';
 
 /** A token on its way out. `amount` is its face value in `unit`. */
@@ -56,11 +56,8 @@ export function createPayouts(parts: {
 }): Payouts {
   const { ledger, wallet, driver, log } = parts;
 
-  const current = (id: OperationId): SendOperation => {
-    const operation = ledger.operation(id);
-    invariant(operation?.kind === 'send', 'a send operation keeps its kind');
-    return operation;
-  };
+  const step = createPayoutStep({ ledger, wallet, driver, log });
+  const current = (id: OperationId): SendOperation => sendOperation(ledger, id);
 
   /** Memory only: a client that repeats its request after a restart meets what `resume` put here. */
   const promises = new Map<OperationId, { account: AccountId; asked: number | 'all' | 'unknown' }>();
@@ -76,44 +73,6 @@ export function createPayouts(parts: {
     promises.set(operation.id, { account: operation.account, asked });
     const oldest = promises.keys().next();
     if (promises.size > LIMITS.outcome.promisedMax && !oldest.done) promises.delete(oldest.value);
-  }
-
-  async function step(id: OperationId, firstAttempt: boolean): Promise<StepResult> {
-    const operation = current(id);
-    if (operation.state !== 'executing') return { done: true };
-    invariant(operation.swap !== undefined, 'an executing send has a swap');
-    const { inputs, plan } = operation.swap;
-    const result = await wallet.swap({
-      mint: operation.mint,
-      unit: operation.unit,
-      inputs,
-      plan,
-      firstAttempt,
-    });
-    switch (result.outcome) {
-      case 'signed':
-        await ledger.completeSend(id, result.blindSignatures).durable;
-        wallet.prepare(operation.mint, operation.unit, storedProofs(plan, result.blindSignatures));
-        return { done: true };
-      case 'refused':
-      case 'replan':
-        // Nothing happened at the mint: the money is back on the account and the next refund plans anew.
-        await ledger.failOperation(id, `refused_${result.code}`).durable;
-        return { done: true };
-      case 'spent':
-      case 'contradiction':
-        log.error('gateway.payout.blocked', { operation: id, outcome: result.outcome });
-        await ledger.blockOperation(
-          id,
-          result.outcome === 'spent' ? 'own_proofs_spent' : 'mint_contradiction',
-        ).durable;
-        return { done: true };
-      case 'unresolved':
-        return {
-          done: false,
-          ...(result.retryAfterMs === undefined ? {} : { retryAfterMs: result.retryAfterMs }),
-        };
-    }
   }
 
   async function paidOut(

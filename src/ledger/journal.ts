@@ -11,6 +11,7 @@ export type EntryKind =
   | 'receive-replan'
   | 'receive-done'
   | 'send-open'
+  | 'send-replan'
   | 'send-done'
   | 'rotate-open'
   | 'mint-open'

@@ -120,6 +120,11 @@ export interface ReceiveOperation extends OperationBase {
   purpose: 'create' | 'topup' | 'pay' | 'equity';
 }
 
+export interface SendPlan {
+  plan: OutputPlan;
+  sendCount: number;
+}
+
 /** A token made by us: change, refund. `offline` when exact proofs were at hand, else by a swap at the mint. */
 export interface SendOperation extends OperationBase {
   kind: 'send';
@@ -134,7 +139,12 @@ export interface SendOperation extends OperationBase {
   /** Proofs that make up the token; set when done. The token text follows from them and the seed. */
   token?: StoredProof[];
   /** Only for a swap: our proofs that go in, and the outputs: first `sendCount` make the token, the rest is kept. */
-  swap?: { inputs: StoredProof[]; fee: number; plan: OutputPlan; sendCount: number };
+  swap?: SendPlan & {
+    inputs: StoredProof[];
+    fee: number;
+    /** Plans of attempts that were refused after one without an answer: a late landing of one of them is found by restore. */
+    oldPlans?: SendPlan[];
+  };
   /** Hash of the client's Idempotency-Key, if any. */
   idempotencyKey?: string;
 }
@@ -232,8 +242,19 @@ export interface Ledger extends LightningBooks, Idempotent, Kept, Expiry, ChildV
   openSend: (intent: OpenSend) => SendOutcome;
   /** Proofs of ours go in, others are to come out; undefined where nothing is worth it. One at a time for each shelf. */
   openRotation: (intent: OpenRotation) => ({ operation: SendOperation } & Durable) | undefined;
-  /** Idempotent: of a payout that is done nothing moves, and `durable` covers its own entry. */
-  completeSend: (id: OperationId, blindSignatures: string[]) => Durable;
+  /**
+   * Other outputs for the same inputs, and the old ones are remembered; the token is worth the same, unless the mint's
+   * fee leaves less. Undefined where it leaves nothing.
+   */
+  replanSend: (
+    id: OperationId,
+    how: Pick<OpenSend, 'keyset' | 'feePpk' | 'split'>,
+  ) => ({ operation: SendOperation } & Durable) | undefined;
+  /**
+   * Idempotent: of a payout that is done nothing moves, and `durable` covers its own entry. `plan`: the one that was
+   * signed; the latest by default.
+   */
+  completeSend: (id: OperationId, blindSignatures: string[], plan?: OutputPlan) => Durable;
   /** Less than one unit left on a one-shot account becomes the operator's, booked as `rounding`. */
   sweepDust: (account: AccountId) => Durable;
 

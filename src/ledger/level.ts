@@ -20,6 +20,7 @@ import { createReceive } from './receive.ts';
 import { createReclaim } from './reclaim.ts';
 import { createRotation } from './rotation.ts';
 import { createRecovery } from './recovery.ts';
+import { createSendEnd } from './send-end.ts';
 import { createSend } from './send.ts';
 import { onDisk } from './storage.ts';
 import { type Store, type StoreOptions, openStore } from './store.ts';
@@ -84,6 +85,7 @@ function createVerbs(store: Store, open: OpenAsides): Verbs & { releaseAll: () =
     ...createOperations(store),
     ...createReceive(store),
     ...createSend(store),
+    ...createSendEnd(store),
     ...createMint(store),
     ...createMelt(store),
     ...createReclaim(store),

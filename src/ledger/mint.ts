@@ -8,7 +8,15 @@ import { unixSeconds } from '../base/time.ts';
 import type { Entry } from './journal.ts';
 import { expiryRows } from './expiry.ts';
 import type { LightningBooks, MintOperation } from './lightning.ts';
-import { existing, faceOf, operationRows, proofRows, reserveCounters, signedProofs } from './operations.ts';
+import {
+  existing,
+  faceOf,
+  isSamePlan,
+  operationRows,
+  proofRows,
+  reserveCounters,
+  signedProofs,
+} from './operations.ts';
 import { proofsAccount } from './postings.ts';
 import { newMoney } from './receive.ts';
 import type { Store } from './store.ts';
@@ -116,10 +124,7 @@ const invoiceRow = (invoice: string): string => `b!${sha256Hex(invoice.toLowerCa
 
 const isPlanOf = (operation: MintOperation, plan: OutputPlan): boolean =>
   [operation.plan, ...(operation.oldPlans ?? [])].some(
-    (known) =>
-      known?.keyset === plan.keyset &&
-      known.counter === plan.counter &&
-      known.amounts.join() === plan.amounts.join(),
+    (known) => known !== undefined && isSamePlan(known, plan),
   );
 
 function newAccount(store: Store, { mint, unit, terms }: MintOperation): NonNullable<Entry['s']> {

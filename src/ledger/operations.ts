@@ -102,6 +102,9 @@ export function reserveCounters(
   return { plan: { keyset, counter, amounts }, rows: { [key]: counter + amounts.length } };
 }
 
+export const isSamePlan = (one: OutputPlan, other: OutputPlan): boolean =>
+  one.keyset === other.keyset && one.counter === other.counter && one.amounts.join() === other.amounts.join();
+
 /** Proofs that follow from a plan and the mint's signatures on it. */
 export function signedProofs(plan: OutputPlan, blindSignatures: readonly string[]): StoredProof[] {
   invariant(blindSignatures.length === plan.amounts.length, 'the mint signed every output of the plan');

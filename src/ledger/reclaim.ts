@@ -2,13 +2,13 @@
 import { invariant } from '../base/error.ts';
 import type { OperationId } from '../base/id.ts';
 import { msat, unitToMsat } from '../base/money.ts';
-import type { OutputPlan } from '../base/proof.ts';
 import type { LightningBooks, MeltOperation } from './lightning.ts';
 import {
   accountField,
   existing,
   faceOf,
   forgetRefund,
+  isSamePlan,
   operationRows,
   payer,
   proofRows,
@@ -55,7 +55,7 @@ export function createReclaim(store: Store): Reclaim {
       );
       const { reason, plan: latest, oldPlans = [] } = spend.reclaim;
       invariant(
-        [latest, ...oldPlans].some((known) => isSame(known, plan)),
+        [latest, ...oldPlans].some((known) => isSamePlan(known, plan)),
         'the signatures belong to a plan of this operation',
       );
       const kept = signedProofs(plan, blindSignatures);
@@ -88,6 +88,3 @@ export function createReclaim(store: Store): Reclaim {
     },
   };
 }
-
-const isSame = (one: OutputPlan, other: OutputPlan): boolean =>
-  one.keyset === other.keyset && one.counter === other.counter && one.amounts.join() === other.amounts.join();

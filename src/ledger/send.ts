@@ -12,20 +12,18 @@ import {
   OPERATOR,
   accountField,
   earned,
-  existing,
   faceOf,
   inFlight,
   noProofRows,
   operationRows,
   payer,
-  proofRows,
   reserveCounters,
-  signedProofs,
 } from './operations.ts';
 import { minus, proofsAccount } from './postings.ts';
+import { powersOfTwo } from './send-end.ts';
 import type { Store } from './store.ts';
 
-type Send = Pick<Ledger, 'openSend' | 'completeSend'>;
+type Send = Pick<Ledger, 'openSend'>;
 
 export function createSend(store: Store): Send {
   const { books } = store;
@@ -168,38 +166,5 @@ export function createSend(store: Store): Send {
       if ('operation' in outcome) books.pool.free(intent.account);
       return outcome;
     },
-    completeSend: (id, blindSignatures) => {
-      const operation = existing(store, id);
-      invariant(operation.kind === 'send', 'a send operation is completed as one');
-      if (operation.state === 'done') return { durable: store.flushed() };
-      const { swap: spent, reason: _reason, ...rest } = operation;
-      invariant(spent !== undefined && operation.state !== 'failed', 'a refused swap is not completed');
-      const proofs = signedProofs(spent.plan, blindSignatures);
-      const token = proofs.slice(0, spent.sendCount);
-      const kept = proofs.slice(spent.sendCount);
-      const durable = store.commit({
-        k: 'send-done',
-        i: id,
-        p: {
-          owed: minus(operation.debit),
-          inflight: minus(unitToMsat(faceOf(spent.inputs), operation.unit)),
-          [proofsAccount(operation.mint, operation.unit)]: unitToMsat(faceOf(kept), operation.unit),
-        },
-        r: { ...proofRows(operation, kept), ...operationRows(store, { ...rest, state: 'done', token }) },
-      });
-      return { durable };
-    },
   };
-}
-
-/** Fewest proofs for an amount: its binary digits, smallest first. */
-function powersOfTwo(amount: number): number[] {
-  const parts: number[] = [];
-  for (let value = 1, rest = amount; rest > 0; value *= 2) {
-    if (rest % (value * 2) !== 0) {
-      parts.push(value);
-      rest -= value;
-    }
-  }
-  return parts;
 }

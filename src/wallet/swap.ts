@@ -75,6 +75,9 @@ const unresolved = (answer?: MintAnswer): SwapRound => ({
       ? { outcome: 'unresolved', retryAfterMs: answer.retryAfterMs }
       : { outcome: 'unresolved' },
 });
+/** This attempt was not carried out: it was refused and its inputs are unspent, or it was not even taken. */
+const unsent = ({ outcome }: SwapRound): SwapRound =>
+  outcome.outcome === 'unresolved' ? { outcome: { ...outcome, unsent: true } } : { outcome };
 const contradiction = (detail: string): SwapRound => ({ outcome: { outcome: 'contradiction', detail } });
 
 export async function swapRound(task: SwapTask, tools: SwapTools): Promise<SwapRound> {
@@ -85,7 +88,8 @@ export async function swapRound(task: SwapTask, tools: SwapTools): Promise<SwapR
     if (typeof read === 'string') return contradiction(`swap: ${read}`);
     return signed(task.plan, blinded, read);
   }
-  if (answer.kind !== 'refused') return unresolved(answer);
+  if (answer.kind === 'failed') return unresolved(answer);
+  if (answer.kind !== 'refused') return unsent(unresolved(answer));
 
   const { code } = answer;
   const first = task.firstAttempt && task.oldPlans.length === 0;
@@ -115,7 +119,7 @@ async function check(task: SwapTask, tools: SwapTools, code: number): Promise<Sw
   if (await tools.outdated(task.inputs, task.plan)) return { outcome: { outcome: 'replan', code } };
   const refused = tools.countUnknownRefusal(task.plan);
   const believed = code === SOMETHING_WRONG || refused >= LIMITS.mint.unknownRefusalsMax;
-  return believed ? refusal(code) : unresolved();
+  return believed ? { outcome: { outcome: 'refused', code, vague: true } } : unsent(unresolved());
 }
 
 /** Undefined: the mint signed none of our outputs, old or new. */

@@ -49,7 +49,7 @@ export interface SwapRequest {
   plan: OutputPlan;
   /** Earlier plans for the same inputs whose requests may still have landed. */
   oldPlans?: OutputPlan[];
-  /** True only if this process is certain that no earlier attempt of this request ever left. */
+  /** True only if this process is certain that no earlier attempt of this request was or will be carried out. */
   firstAttempt: boolean;
 }
 
@@ -59,12 +59,15 @@ export type SwapOutcome =
   | { outcome: 'signed'; blindSignatures: string[]; plan: OutputPlan }
   /** The inputs were spent by someone else, and none of our outputs was signed. Final. */
   | { outcome: 'spent' }
-  /** Refused for the tokens themselves; inputs are unspent and still belong to the presenter. Final. */
-  | { outcome: 'refused'; code: number }
+  /**
+   * Refused for the tokens themselves; inputs are unspent and still belong to the presenter. Final, unless an earlier
+   * attempt may still arrive. `vague`: the mint gave no reason that would hold for that one, too.
+   */
+  | { outcome: 'refused'; code: number; vague?: true }
   /** Inputs unspent, but keyset, fee or outputs must be planned anew. */
   | { outcome: 'replan'; code: number }
-  /** Not known yet; ask again later. */
-  | { outcome: 'unresolved'; retryAfterMs?: number }
+  /** Not known yet; ask again later. `unsent`: certainly nothing of this attempt was or will be carried out. */
+  | { outcome: 'unresolved'; retryAfterMs?: number; unsent?: true }
   /** The mint signed something else than asked, or contradicts itself. Nothing may be credited. */
   | { outcome: 'contradiction'; detail: string };
 

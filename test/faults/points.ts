@@ -17,6 +17,7 @@ export const POINTS = {
     'completeReceive',
     'failOperation',
     'openSend',
+    'replanSend',
     'completeSend',
     'sweepDust',
     'putValue',

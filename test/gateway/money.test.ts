@@ -87,7 +87,7 @@ test('a token is handed to nobody before its debit is on disk', async () => {
   const till = await newTill((ledger: Ledger) => ({
     ...ledger,
     openSend: (intent) => late(ledger.openSend(intent)),
-    completeSend: (id, signatures) => late(ledger.completeSend(id, signatures)),
+    completeSend: (id, signatures, plan) => late(ledger.completeSend(id, signatures, plan)),
   }));
   const key = await till.key(10, 'slow disk');
   slow = true;

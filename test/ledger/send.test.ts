@@ -186,3 +186,60 @@ test('coins put aside for a one-shot payment are taken by others only when nothi
   expect(ledger.openSend(tokenFrom('b', key, { amount: 1 })).outcome).toBe('issued');
   expect(payment('shot 2').account).not.toBe(key);
 });
+
+/** A swap of 11 out of 32, planned a second time. */
+async function replanned(fee: number) {
+  const { ledger, place } = await newLedger();
+  const { account } = await deposit(ledger, 'planned twice', { amounts: [32] });
+  const feePpk = () => fee * 1000;
+  const first = swapOf(ledger.openSend(tokenFrom('t', account, { amount: 11, feePpk: () => 1000 })));
+  const again = ledger.replanSend(first.id, { keyset: first.swap.plan.keyset, feePpk, split: (n) => [n] });
+  if (again === undefined) throw new Error('nothing was planned');
+  return { ledger, place, account, first, second: again.operation };
+}
+
+test('a swap that is planned anew uses numbers that were never used, and either plan may be the one that is signed', async () => {
+  for (const which of ['first', 'second'] as const) {
+    const made = await replanned(1);
+    const { ledger, account, first, second } = made;
+    const plan = made[which].swap!.plan;
+    expect(second.swap).toMatchObject({ sendCount: 3, plan: { amounts: [1, 2, 8, 20] } });
+    expect(second.swap!.plan.counter).toBe(first.swap.plan.counter + first.swap.plan.amounts.length);
+    await ledger.completeSend(first.id, signatures(plan.amounts.length), plan).durable;
+    const done = ledger.operation(first.id) as SendOperation;
+    expect(done).toMatchObject({ state: 'done', amount: 11, debit: 12_000 });
+    expect(done.token?.map(({ counter }) => counter)).toEqual([0, 1, 2].map((i) => plan.counter + i));
+    expect(ledger.account(account)?.available).toBe(20_000);
+    expect(ledger.totals()).toMatchObject({
+      assets: { [POOL]: 20_000, inflight: 0 },
+      liabilities: { avail: 20_000, owed: 0 },
+      equity: { losses: 0 },
+      drift: 0,
+    });
+    expect(() => ledger.completeSend(first.id, [], { ...plan, counter: 99 })).not.toThrow();
+  }
+});
+
+test.each([
+  { fee: 0, available: 21_000, losses: 0 },
+  { fee: 4, available: 20_000, losses: -3_000 },
+])('a fee of $fee under the second plan is no surprise for the payer', async (want) => {
+  const { ledger, account, second } = await replanned(want.fee);
+  const plan = second.swap!.plan;
+  await ledger.completeSend(second.id, signatures(plan.amounts.length), plan).durable;
+  expect(ledger.account(account)?.available).toBe(want.available);
+  expect(ledger.totals()).toMatchObject({ equity: { losses: want.losses }, drift: 0 });
+  expect(ledger.totals().liabilities['owed']).toBe(0);
+});
+
+test('a fee that leaves less than the token makes a smaller one, and one that leaves nothing none', async () => {
+  const { ledger, first } = await replanned(30);
+  const { swap, id } = ledger.operation(first.id) as SendOperation;
+  expect(swap).toMatchObject({ sendCount: 1, plan: { amounts: [2] } });
+  await ledger.completeSend(id, signatures(1)).durable;
+  expect(ledger.operation(id)).toMatchObject({ amount: 2, debit: 12_000 });
+  expect(ledger.totals()).toMatchObject({ equity: { losses: -20_000 }, drift: 0 });
+  const { ledger: other, first: begun } = await replanned(1);
+  const how = { keyset: begun.swap.plan.keyset, feePpk: () => 40_000, split: (n: number) => [n] };
+  expect(other.replanSend(begun.id, how)).toBeUndefined();
+});

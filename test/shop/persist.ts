@@ -20,6 +20,8 @@ const PATIENCE = new Set([
   'overloaded',
   'storage_unavailable',
   'address_unreachable',
+  // Buyers here hold good tokens only: it is the mint that refuses without a reason, now and then.
+  'invalid_cashu_token',
 ]);
 
 /** Undefined: no final answer came, which is counted as unresolved. */

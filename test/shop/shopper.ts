@@ -354,9 +354,4 @@ export function createShopper(parts: ShopperParts): Shopper {
 /** So many that no honest request has the same body. */
 const WORDS_OF_THIEVES = 13;
 
-const NEVER_REDEEMED = new Set([
-  'insufficient_balance',
-  'invalid_cashu_token',
-  'mint_quarantined',
-  'unknown_keyset',
-]);
+const NEVER_REDEEMED = new Set(['insufficient_balance', 'mint_quarantined', 'unknown_keyset']);

@@ -7,8 +7,11 @@ import { type Output, type SimKeyset, blindedOf, createMintBook, sumOf } from '.
 import { type MintQuotes, type Route, createMintQuotes } from './mint-quotes.ts';
 import type { VirtualTime } from './time.ts';
 
-/** What can go wrong with one request. `late`: no answer in time, and the mint carries it out after that. */
-export type MintMood = 'fine' | 'before' | 'after' | 'late' | 'limited' | 'error' | 'lie';
+/**
+ * What can go wrong with one request. `late`: no answer in time, and the mint carries it out after that. `vague`: refused
+ * with a code that explains nothing.
+ */
+export type MintMood = 'fine' | 'before' | 'after' | 'late' | 'limited' | 'error' | 'lie' | 'vague';
 
 export interface SimMint {
   url: string;
@@ -114,6 +117,8 @@ export function createSimMint(parts: {
         return lost;
       case 'limited':
         return { kind: 'limited', retryAfterMs: 500 };
+      case 'vague':
+        return refused(11000);
       case 'error':
         return { kind: 'failed', reason: 'http_500' };
       case 'lie':

@@ -62,7 +62,7 @@ export const MUTANTS: Record<string, Mutant> = {
         const outcome = ledger.openSend(intent);
         return outcome.outcome === 'issued' || outcome.outcome === 'replayed' ? atOnce(outcome) : outcome;
       },
-      completeSend: (id, signatures) => atOnce(ledger.completeSend(id, signatures)),
+      completeSend: (id, signatures, plan) => atOnce(ledger.completeSend(id, signatures, plan)),
     },
     wallet,
   }),

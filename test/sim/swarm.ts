@@ -66,6 +66,12 @@ export function drawSwarm(random: () => number): Swarm {
   };
 }
 
+/** Faults that came later, drawn apart, so that most of the seeds before them still tell the same story. */
+export function addFaults(swarm: Swarm, random: () => number): Swarm {
+  if (random() < 0.7) return swarm;
+  return { ...swarm, mint: { ...swarm.mint, vague: random() * 0.2 } };
+}
+
 /** One of the moods by its rate, `fine` for the rest. */
 export function drawMood<Mood extends string>(
   rates: Partial<Record<Mood, number>>,

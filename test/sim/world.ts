@@ -9,7 +9,7 @@ import { createSimMint } from './mint.ts';
 import { Died, type Mutant, type SimNode, startSimNode } from './node.ts';
 import { createPurse } from './purse.ts';
 import { reckon } from './reckoning.ts';
-import { type Swarm, drawMood, drawSwarm } from './swarm.ts';
+import { type Swarm, addFaults, drawMood, drawSwarm } from './swarm.ts';
 import { createSimTill } from './till.ts';
 import { START_MS, createVirtualTime } from './time.ts';
 import { auditDisk, unfinished, watchBooks } from './watch.ts';
@@ -35,6 +35,8 @@ export interface History {
   visits: ReadonlyMap<string, number>;
 }
 
+/** Another row of random numbers for the same seed. */
+const LATER_FAULTS = 1_000_000;
 /** A refund out of nothing but the smallest proofs, in msat. */
 const FEES_MOST = 60_000;
 /** After the last fault everything must be final within this. */
@@ -46,7 +48,7 @@ export async function runHistory(options: HistoryOptions): Promise<History> {
   const { seed, faultMs = 4_000, crashAt, mutant, trace = () => undefined } = options;
   const records = await freshLedger();
   const random = seeded(seed);
-  const swarm = { ...drawSwarm(random), ...options.swarm };
+  const swarm = { ...addFaults(drawSwarm(random), seeded(seed + LATER_FAULTS)), ...options.swarm };
   const verdict = createVerdict();
   const time = createVirtualTime();
   const say = (line: string): void => trace(`${time.now().toFixed(1).padStart(10)} ${line}`);
