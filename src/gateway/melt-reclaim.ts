@@ -4,7 +4,7 @@
  * reaches the mint first decides, and the mint itself sees to it that the other one fails.
  *
  *   plan on disk ──► state of the quote ──► PAID ──► done       PENDING ──► later
- *                          └─ UNPAID ──► swap ──► signed ──► failed, everything is back
+ *              UNPAID, or no such quote ─┴─► swap ──► signed ──► failed, everything is back
  *                                         └─ inputs spent ──► state of the quote, once more
  */
 import { invariant } from '../base/error.ts';
@@ -18,6 +18,9 @@ import type { MeltOutcome } from '../wallet/lightning.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import type { StepResult } from './drive.ts';
 
+/** Ends that are booked, or waited for, whatever asked for them. */
+export type MeltEnding = Exclude<MeltOutcome, { outcome: 'unpaid' | 'forgotten' }>;
+
 export interface Reclaim {
   /** Writes down the outputs of the swap. `reason` is what the operation will have failed with. */
   plan: (operation: MeltOperation, reason: string) => Promise<StepResult>;
@@ -28,10 +31,7 @@ export function createReclaim(parts: {
   ledger: Ledger;
   wallet: Wallet;
   /** Books how the payment ended, or asks again later. */
-  settle: (
-    operation: MeltOperation,
-    outcome: Exclude<MeltOutcome, { outcome: 'unpaid' }>,
-  ) => Promise<StepResult>;
+  settle: (operation: MeltOperation, outcome: MeltEnding) => Promise<StepResult>;
   /** Nothing is known that could decide it: alarm, an operator looks. */
   block: (operation: MeltOperation, reason: string, detail: string) => Promise<StepResult>;
   log: Logger;
@@ -64,7 +64,7 @@ export function createReclaim(parts: {
     const ask = (): Promise<MeltOutcome> =>
       wallet.lightning.melt({ ...operation, ...spend, firstAttempt: false, onlyAsk: true });
     const before = await ask();
-    if (before.outcome !== 'unpaid') return settle(operation, before);
+    if (isToBeSettled(before)) return settle(operation, before);
     const { plan: outputs, oldPlans, reason } = reclaim;
     const old = oldPlans && { oldPlans };
     const result = await wallet.swap({ mint, unit, inputs, plan: outputs, ...old, firstAttempt: false });
@@ -79,8 +79,8 @@ export function createReclaim(parts: {
       case 'spent': {
         // The payment arrived after all, between the two questions.
         const after = await ask();
-        if (after.outcome !== 'unpaid') return settle(operation, after);
-        return block(operation, 'own_proofs_spent', 'inputs are spent, and the quote is unpaid');
+        if (isToBeSettled(after)) return settle(operation, after);
+        return block(operation, 'own_proofs_spent', 'inputs are spent, and the quote is not paid');
       }
       case 'contradiction':
         return block(operation, 'mint_contradiction', result.detail);
@@ -94,3 +94,6 @@ export function createReclaim(parts: {
 
   return { plan, swap };
 }
+
+const isToBeSettled = (outcome: MeltOutcome): outcome is MeltEnding =>
+  outcome.outcome !== 'unpaid' && outcome.outcome !== 'forgotten';

@@ -1,16 +1,17 @@
 /** One round of a payment over Lightning with its mint, and what is booked for each way it can end. */
 import { invariant } from '../base/error.ts';
+import { LIMITS } from '../base/limits.ts';
 import type { OperationId } from '../base/id.ts';
 import type { Logger } from '../base/log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { MeltOperation } from '../ledger/lightning.ts';
-import type { MeltOutcome } from '../wallet/lightning.ts';
+import { type Clock, unixSeconds } from '../base/time.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import type { StepResult } from './drive.ts';
-import { createReclaim } from './melt-reclaim.ts';
+import { type MeltEnding, createReclaim } from './melt-reclaim.ts';
 
-export function createMeltStep(parts: { ledger: Ledger; wallet: Wallet; log: Logger }) {
-  const { ledger, wallet, log } = parts;
+export function createMeltStep(parts: { ledger: Ledger; wallet: Wallet; clock: Clock; log: Logger }) {
+  const { ledger, wallet, clock, log } = parts;
   const reclaim = createReclaim({ ledger, wallet, settle, block, log });
   /** Payments of which nothing has left this process so far, because their mint asked for patience. */
   const unsent = new Set<OperationId>();
@@ -21,10 +22,7 @@ export function createMeltStep(parts: { ledger: Ledger; wallet: Wallet; log: Log
     return { done: true };
   }
 
-  async function settle(
-    operation: MeltOperation,
-    result: Exclude<MeltOutcome, { outcome: 'unpaid' }>,
-  ): Promise<StepResult> {
+  async function settle(operation: MeltOperation, result: MeltEnding): Promise<StepResult> {
     const { id, purpose } = operation;
     switch (result.outcome) {
       case 'paid':
@@ -34,6 +32,8 @@ export function createMeltStep(parts: { ledger: Ledger; wallet: Wallet; log: Log
         return { done: true };
       case 'contradiction':
         return block(operation, 'mint_contradiction', result.detail);
+      case 'untraceable':
+        return block(operation, 'quote_forgotten', 'the mint forgot the quote, and inputs are spent');
       case 'pending':
         return { done: false, waits: true };
       case 'unresolved':
@@ -61,7 +61,15 @@ export function createMeltStep(parts: { ledger: Ledger; wallet: Wallet; log: Log
       await ledger.failOperation(id, reason).durable;
       return { done: true };
     }
+    if (result.outcome === 'forgotten') {
+      const isOver = unixSeconds(clock) > endOf(operation);
+      return isOver ? reclaim.plan(operation, 'quote_forgotten') : { done: false, waits: true };
+    }
     if (isFirst && result.outcome === 'unresolved' && result.unsent === true) unsent.add(id);
     return settle(operation, result);
   };
 }
+
+/** Of payments from before quotes told their end: no invoice lives longer. */
+const endOf = ({ expiresAt, createdAt }: MeltOperation): number =>
+  expiresAt ?? createdAt + LIMITS.invoice.secondsMax;

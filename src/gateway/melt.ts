@@ -68,7 +68,7 @@ export function createMelts(parts: {
 }): Melts {
   const { ledger, wallet, driver, clock, log } = parts;
   const { lightning } = wallet;
-  const step = createMeltStep({ ledger, wallet, log });
+  const step = createMeltStep({ ledger, wallet, clock, log });
 
   const endOf = async (id: OperationId, replayed: boolean): Promise<Remitted> => {
     await driver.wait(id, LIMITS.mint.clientWaitMs);
@@ -126,6 +126,7 @@ export function createMelts(parts: {
       asked,
       amount: quote.amount,
       feeReserve: quote.feeReserve,
+      expiresAt: quote.expiresAt,
       ...(idempotency && { idempotency }),
       feePpk,
       keyset,

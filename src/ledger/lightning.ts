@@ -59,6 +59,8 @@ export interface MeltOperation extends OperationBase {
   /** In the mint's unit: what the recipient gets. */
   amount: number;
   feeReserve: number;
+  /** Unix seconds of the end of quote and invoice; later nothing is paid by them. */
+  expiresAt?: number;
   debit: Msat;
   /**
    * Our proofs that go in, the mint's fee for them, and blank outputs for what it gives back (NUT-08). `reclaim` once
@@ -116,6 +118,7 @@ export interface OpenMelt extends Pick<
   | 'asked'
   | 'amount'
   | 'feeReserve'
+  | 'expiresAt'
 > {
   idempotency?: Idempotency;
   /** Input fee in parts per thousand units for a proof of the given keyset. */

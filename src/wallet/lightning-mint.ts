@@ -182,7 +182,10 @@ export function createLightning(parts: {
         log.error('wallet.quote.wrong', { mint: new URL(url).host, lie, greedy });
         throw notPayable();
       }
-      return { quote: quote.quote, amount, feeReserve };
+      // NUT-05 leaves it to the mint how long it keeps a quote; some say 0 for no end.
+      const expiresAt = Math.max(invoice.expiresAt, quote.expiry ?? 0);
+      const latest = unixSeconds(clock) + LIMITS.invoice.secondsMax;
+      return { quote: quote.quote, amount, feeReserve, expiresAt: Math.min(expiresAt, latest) };
     },
     melt: (request) => guarded(melt(request)),
     invoiceOf: (address, amount) => addresses.invoiceOf(address, amount),

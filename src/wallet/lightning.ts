@@ -54,6 +54,8 @@ export interface MeltQuote {
   /** In the mint's unit. */
   amount: number;
   feeReserve: number;
+  /** Unix seconds: nothing is paid by it later. */
+  expiresAt: number;
 }
 export interface MeltRequest {
   mint: string;
@@ -84,6 +86,13 @@ export type MeltOutcome =
    * earlier may still arrive. With `onlyAsk` only the quote was looked at.
    */
   | { outcome: 'unpaid'; code: number }
+  /**
+   * The mint does not know its quote any more, and every input is unspent (with `onlyAsk` nobody looked at them). An
+   * earlier attempt may still arrive.
+   */
+  | { outcome: 'forgotten' }
+  /** Inputs are spent, and nothing is left at the mint that says by what. */
+  | { outcome: 'untraceable' }
   | { outcome: 'pending' }
   /** `unsent`: certainly nothing of this attempt was or will be executed. */
   | { outcome: 'unresolved'; retryAfterMs?: number; unsent?: boolean }

@@ -9,10 +9,12 @@
  *                                     ├─ PAID ──► paid      ├─ PENDING ──► pending
  *                                     └─ UNPAID ──► inputs all UNSPENT ──► unpaid
  *                                                   some SPENT, and the quote still UNPAID ──► contradiction
+ *   the mint does not know the quote ──► inputs all UNSPENT ──► forgotten
+ *                                        SPENT ──► restore of the blanks: change proves the payment; none: untraceable
  */
 import type { OutputPlan } from '../base/proof.ts';
 import type { MeltOutcome } from './lightning.ts';
-import { readStates } from './mint-answers.ts';
+import { type ProofState, readStates } from './mint-answers.ts';
 import type { MintAnswer, MintClient } from './mint-http.ts';
 import { outputsOf } from './mint-round.ts';
 import {
@@ -50,6 +52,8 @@ export async function meltRound(task: MeltTask, tools: MeltTools): Promise<MeltR
   const blinded = await tools.blind(task.blanks);
   if (!task.firstAttempt) {
     const known = await quoteState(task, tools);
+    if (isUnknown(known))
+      return task.onlyAsk ? { outcome: { outcome: 'forgotten' } } : forgotten(task, tools, blinded);
     if ('kind' in known) return unresolved(known);
     if (known.state !== 'UNPAID') return ended(task, tools, known, blinded);
     if (task.onlyAsk) return { outcome: { outcome: 'unpaid', code: 0 } };
@@ -76,12 +80,11 @@ async function quoteState(task: MeltTask, tools: MeltTools): Promise<MeltState |
 /** It was refused, or so it seems: what became of it is what quote and inputs say. */
 async function look(task: MeltTask, tools: MeltTools, blinded: string[], code: number): Promise<MeltRound> {
   const quote = await quoteState(task, tools);
+  if (isUnknown(quote)) return forgotten(task, tools, blinded);
   if ('kind' in quote) return unresolved(quote);
   if (quote.state !== 'UNPAID') return ended(task, tools, quote, blinded);
-  const Ys = await tools.ys(task.inputs.map((input) => input.secret));
-  const answer = await tools.client.post('/v1/checkstate', JSON.stringify({ Ys }));
-  const states = answer.kind === 'ok' ? readStates(answer.body, Ys) : undefined;
-  if (states === undefined) return unresolved(answer);
+  const states = await statesOf(task, tools);
+  if ('kind' in states) return unresolved(states);
   if (states.every((state) => state === 'UNSPENT')) return { outcome: { outcome: 'unpaid', code } };
   if (!states.includes('SPENT')) return { outcome: { outcome: 'pending' } };
   // Perhaps it was paid between the two questions.
@@ -90,6 +93,30 @@ async function look(task: MeltTask, tools: MeltTools, blinded: string[], code: n
   if (again.state !== 'UNPAID') return ended(task, tools, again, blinded);
   return contradiction('inputs are spent, and the quote is unpaid');
 }
+
+/** A refusal, or a path that is not there: on a question for one quote both mean that the mint has no such quote. */
+const isUnknown = (quote: MeltState | MintAnswer): boolean =>
+  'kind' in quote && (quote.kind === 'refused' || (quote.kind === 'failed' && quote.reason === 'http_404'));
+
+async function statesOf(task: MeltTask, tools: MeltTools): Promise<ProofState[] | MintAnswer> {
+  const Ys = await tools.ys(task.inputs.map((input) => input.secret));
+  const answer = await tools.client.post('/v1/checkstate', JSON.stringify({ Ys }));
+  return (answer.kind === 'ok' ? readStates(answer.body, Ys) : undefined) ?? answer;
+}
+
+/** Nobody can say whether it was paid: only the inputs are left as evidence (NUT-07), and the change (NUT-09). */
+async function forgotten(task: MeltTask, tools: MeltTools, blinded: string[]): Promise<MeltRound> {
+  const states = await statesOf(task, tools);
+  if ('kind' in states) return unresolved(states);
+  if (states.every((state) => state === 'UNSPENT')) return { outcome: { outcome: 'forgotten' } };
+  if (!states.includes('SPENT')) return { outcome: { outcome: 'pending' } };
+  if (task.changeMost === 0) return { outcome: { outcome: 'untraceable' } };
+  const paid = await ended(task, tools, PAID, blinded);
+  const isProven = paid.outcome.outcome !== 'paid' || paid.outcome.change.length > 0;
+  return isProven ? paid : { outcome: { outcome: 'untraceable' } };
+}
+
+const PAID: MeltState = { state: 'PAID', payment_preimage: undefined, change: undefined };
 
 async function ended(
   task: MeltTask,

@@ -32,7 +32,12 @@ const mintStateAnswer = z.object({
 export const readMintState = (body: unknown): z.infer<typeof mintStateAnswer>['state'] | undefined =>
   mintStateAnswer.safeParse(body).data?.state;
 
-const meltQuoteAnswer = z.object({ quote: quoteName, amount: whole.positive(), fee_reserve: whole });
+const meltQuoteAnswer = z.object({
+  quote: quoteName,
+  amount: whole.positive(),
+  fee_reserve: whole,
+  expiry: maybe(whole).catch(undefined),
+});
 export const readMeltQuote = (body: unknown): z.infer<typeof meltQuoteAnswer> | undefined =>
   meltQuoteAnswer.safeParse(body).data;
 
