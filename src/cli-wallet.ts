@@ -1,12 +1,11 @@
 /** `wallet balance | recover | send | receive`: the purse of a stopped node in the hands of its operator. */
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { EXIT, ExitError } from './base/error.ts';
-import { LIMITS } from './base/limits.ts';
+import { EXIT } from './base/error.ts';
 import { createLogger } from './base/log.ts';
 import { systemClock } from './base/time.ts';
 import { type CommandContext, type CommonOptions, withConfig, wholeNumber } from './cli-context.ts';
 import { list, table } from './cli-output.ts';
+import { tokenText } from './cli-token.ts';
 import type { BlockedOperation } from './node-recover.ts';
 
 type WithDryRun = CommonOptions & { dryRun?: boolean };
@@ -128,16 +127,4 @@ async function receive(context: CommandContext, given: string, options: WithDryR
       [report.dry_run ? 'would be yours' : 'yours', `${report.credited_msat} msat`],
     ]),
   );
-}
-
-/** Arguments are seen by everyone on the machine; a file or a pipe is not. */
-async function tokenText({ io }: CommandContext, given: string): Promise<string> {
-  if (given.startsWith('@')) return readFile(given.slice(1), 'utf8');
-  if (given !== '-') return given;
-  let text = '';
-  for await (const chunk of io.stdin) {
-    text += String(chunk);
-    if (text.length > LIMITS.token.charsMax) throw new ExitError(EXIT.usage, 'that is no token: too long');
-  }
-  return text;
 }

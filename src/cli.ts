@@ -8,6 +8,7 @@ import { addBuyerCommands } from './cli-buyer.ts';
 import { addConfigCommands } from './cli-config.ts';
 import { addDoctorCommand } from './cli-doctor.ts';
 import { addInitCommand } from './cli-init.ts';
+import { addKeysCommands } from './cli-keys.ts';
 import { addNodeCommands } from './cli-node.ts';
 import { addPayoutCommand } from './cli-payout.ts';
 import { addWalletCommands } from './cli-wallet.ts';
@@ -58,6 +59,7 @@ function createProgram(context: CommandContext): Command {
   addInitCommand(program, context);
   addNodeCommands(program, context);
   addDoctorCommand(program, context);
+  addKeysCommands(program, context);
   addPayoutCommand(program, context);
   addWalletCommands(program, context);
   addAnnounceCommands(program, context);
@@ -97,13 +99,21 @@ function explain(error: unknown): { code: string; message: string; exitCode: num
     return {
       code: error.code,
       message: error.message,
-      exitCode: error.status === 503 ? EXIT.unreachable : EXIT.error,
+      exitCode: EXIT_OF_STATUS.get(error.status) ?? EXIT.error,
     };
   }
   const kind = errorKind(error);
   const message = SYSTEM_ERRORS[kind.split(':')[1] ?? ''] ?? `unexpected failure (${kind})`;
   return { code: 'internal_error', message, exitCode: EXIT.error };
 }
+
+/** What a client would be told as this status ends a command with this code. */
+const EXIT_OF_STATUS = new Map<number, number>([
+  [401, EXIT.auth],
+  [402, EXIT.insufficientFunds],
+  [404, EXIT.notFound],
+  [503, EXIT.unreachable],
+]);
 
 const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'the address to listen on is taken; stop the other program or change listen.port',

@@ -11,6 +11,8 @@ export const LIMITS = {
     secretBytesMax: 16 * KiB,
     /** How long the command line waits for an answer of the running node. */
     askTimeoutMs: 5_000,
+    /** Keys listed where nobody says how many: a few screens. */
+    keysListed: 100,
   },
   doctor: {
     /** Less free disk than this is a warning: time to act long before the space that is kept back is needed. */

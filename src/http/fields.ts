@@ -79,9 +79,10 @@ function expiryHeader(req: IncomingMessage): Msat | undefined {
 
 /** A Lightning address or an LNURL; an address that no refund can be sent to would strand the money. */
 function addressOf(text: string | undefined): string | undefined {
-  if (text === undefined || ADDRESS.test(text)) return text;
+  if (text === undefined || isRefundAddress(text)) return text;
   throw invalid('refund_address', 'a Lightning address (name@host) or an LNURL');
 }
+export const isRefundAddress = (text: string): boolean => ADDRESS.test(text);
 const ADDRESS =
   /^(?:[^\s@:/]{1,64}@[^\s@:/]+\.[^\s@:/]+(?::\d{1,5})?|(?:lightning:)?lnurl1[02-9ac-hj-np-z]{6,240})$/i;
 

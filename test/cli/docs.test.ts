@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { ERRORS, EXIT } from '../../src/base/error.ts';
+import { fakeTerminal } from './terminal.ts';
 
 const page = readFileSync(resolve(import.meta.dirname, '../../docs/errors.md'), 'utf8');
 
@@ -19,4 +20,20 @@ test('docs/errors.md lists every code with its status, and no other', () => {
 test('docs/errors.md lists every exit code', () => {
   const listed = [...page.matchAll(/^\| (\d+)\s*\|/gm)].map((match) => Number(match[1]));
   expect(listed).toEqual(expect.arrayContaining(Object.values(EXIT)));
+});
+
+test('docs/commands.md has every command that exists', async () => {
+  const words = async (...path: string[]): Promise<string[]> => {
+    const io = fakeTerminal({ argv: [...path, '--help'] });
+    expect(await io.done()).toBe(0);
+    const list = io.out().slice(io.out().indexOf('\nCommands:'));
+    return [...list.matchAll(/^ {2}(\w+)/gm)].map(([, word]) => word ?? '').filter((word) => word !== 'help');
+  };
+  const commands = readFileSync(resolve(import.meta.dirname, '../../docs/commands.md'), 'utf8');
+  const top = await words();
+  expect(top.length).toBeGreaterThan(15);
+  for (const word of top) expect(commands).toContain(`\`${word}`);
+  for (const group of ['config', 'announce', 'wallet', 'keys'])
+    for (const word of await words(group))
+      expect(commands).toMatch(new RegExp(`${group} ${word}|\`${word}\``));
 });

@@ -12,6 +12,7 @@ const COMMANDS = [
   'init',
   'start',
   'doctor',
+  'keys',
   'audit',
   'health',
   'models',
