@@ -256,7 +256,7 @@ export const LIMITS = {
   hold: {
     /** Renewed while its request lives; a hold without an owner falls back to its account after this. */
     leaseMs: 120_000,
-    sweepMs: 15_000,
+    sweepMs: 5_000,
   },
   ledger: {
     /**

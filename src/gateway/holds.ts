@@ -154,7 +154,7 @@ export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
     },
     sweep: () => {
       for (const id of living) ledger.renew(id);
-      ledger.expireHolds();
+      ledger.expireHolds(living);
     },
     open: () => living.size,
   };

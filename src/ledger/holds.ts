@@ -110,10 +110,10 @@ export function createHolds(store: Store, children: Children, asides: Asides): H
     renew: (id) => {
       if (leases.has(id)) lease(id);
     },
-    expireHolds: () => {
+    expireHolds: (living) => {
       if (store.poisoned() || !store.isOpen()) return 0;
       const now = clock.monotonic();
-      const over = [...leases].filter(([, until]) => until <= now);
+      const over = [...leases].filter(([id, until]) => until <= now || living?.has(id) === false);
       for (const [id] of over) close(id, 0, 'release');
       return over.length;
     },

@@ -222,8 +222,11 @@ export interface Ledger extends LightningBooks, Idempotent, Kept, Expiry, ChildV
   release: (id: string) => SettleOutcome;
   /** Extends the lease of a living request; memory only, because a lease does not outlive the process. */
   renew: (id: string) => void;
-  /** Releases holds whose lease ended. Returns how many; 0, without throwing, when nothing can be written any more. */
-  expireHolds: () => number;
+  /**
+   * Releases holds whose lease ended and, where `living` is given, all that are not in it: their requests ended while
+   * nothing could be written. Returns how many; 0, without throwing, when nothing can be written any more.
+   */
+  expireHolds: (living?: ReadonlySet<string>) => number;
 
   openReceive: (intent: OpenReceive) => OpenReceiveOutcome;
   /** New plan with new counters after a definite refusal that is not about the inputs (keyset rotated). */

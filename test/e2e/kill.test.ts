@@ -1,110 +1,9 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createBuyer } from '../../src/demo/buyer.ts';
-import { type TestMint, createTestMint } from '../../src/demo/mint.ts';
-import { type TestModel, createTestModel } from '../../src/demo/model.ts';
+import { type ProcessWorld, processWorld } from './process-kit.ts';
 import { type Json, bearer, chat, until } from './support.ts';
 
-const MAIN = resolve(import.meta.dirname, '../../src/main.ts');
-const run = promisify(execFile);
 const KILLS = 10;
-
-let mint: TestMint;
-let model: TestModel;
-let dir: string;
-let port: number;
-let child: ChildProcess | undefined;
-const url = () => `http://127.0.0.1:${port}`;
-
-beforeAll(async () => {
-  mint = await createTestMint({ dleq: false });
-  model = await createTestModel({ models: ['demo/echo'] });
-  dir = await mkdtemp(join(tmpdir(), 'routstr-kill-'));
-  port = await freePort();
-  await writeFile(join(dir, 'node.yaml'), JSON.stringify(settings()), { mode: 0o600 });
-  await cli('init', '--yes');
-});
-afterAll(async () => {
-  child?.kill('SIGKILL');
-  await Promise.all([mint.close(), model.close()]);
-  await rm(dir, { recursive: true, force: true });
-});
-
-const settings = () => ({
-  data_dir: './data',
-  listen: { host: '127.0.0.1', port },
-  relays: [],
-  mints: [{ url: mint.url, unit: 'sat', allow_private: true }],
-  upstreams: [
-    {
-      id: 'echo',
-      base_url: `${model.url}/v1`,
-      models: [
-        {
-          id: 'demo/echo',
-          input_usd_per_million: 50,
-          output_usd_per_million: 150,
-          context_length: 8_000,
-          max_output_tokens: 500,
-        },
-      ],
-    },
-  ],
-  pricing: { btc_usd: 100_000 },
-});
-
-/** A command that fails shows everything it said. */
-const cli = (...words: string[]) =>
-  run(process.execPath, ['--import', 'tsx', MAIN, ...words, '--config', join(dir, 'node.yaml')]).catch(
-    (error: Error & { stdout?: string; stderr?: string }) => {
-      throw new Error(`${words.join(' ')} failed: ${error.stdout ?? ''}${error.stderr ?? ''}`, {
-        cause: error,
-      });
-    },
-  );
-
-async function start(): Promise<void> {
-  child = spawn(
-    process.execPath,
-    ['--import', 'tsx', MAIN, 'start', '--config', join(dir, 'node.yaml'), '--log-level', 'error'],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
-  );
-  await until('the node is ready', () =>
-    fetch(`${url()}/readyz`).then(
-      (answer) => answer.status === 200,
-      () => false,
-    ),
-  );
-}
-
-async function kill(): Promise<void> {
-  const dying = child;
-  if (!dying) return;
-  const ended = new Promise((done) => dying.once('exit', done));
-  dying.kill('SIGKILL');
-  await ended;
-  child = undefined;
-}
-
-/** A call that may be cut off by the kill: undefined then. */
-async function attempt(path: string, body: unknown, headers: Record<string, string>): Promise<Json> {
-  try {
-    const answer = await fetch(url() + path, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers },
-      body: JSON.stringify(body),
-    });
-    const text = await answer.text();
-    return { status: answer.status, change: answer.headers.get('x-cashu'), json: JSON.parse(text) };
-  } catch {
-    return undefined;
-  }
-}
 
 interface Purse {
   token: string;
@@ -113,7 +12,12 @@ interface Purse {
 }
 
 /** Creates, chats, pays once and refunds until the node dies under it. */
-async function shopper(purses: Purse[], received: string[], stop: AbortSignal): Promise<void> {
+async function shopper(
+  { mint, attempt }: ProcessWorld,
+  purses: Purse[],
+  received: string[],
+  stop: AbortSignal,
+): Promise<void> {
   while (!stop.aborted) {
     const sats = 16 + Math.floor(Math.random() * 48);
     const kind = Math.random() < 0.5 ? 'key' : 'once';
@@ -131,18 +35,19 @@ async function shopper(purses: Purse[], received: string[], stop: AbortSignal): 
 }
 
 test(`${KILLS} times kill -9 in the middle of everything: drift 0, and every sat is charged or obtainable`, async () => {
+  const world = await processWorld();
+  const { mint, cli, start, stop: end, attempt } = world;
   const purses: Purse[] = [];
   const received: string[] = [];
   for (let round = 0; round < KILLS; round++) {
     await start();
     const stop = new AbortController();
-    const shoppers = Array.from({ length: 4 }, () => shopper(purses, received, stop.signal));
+    const shoppers = Array.from({ length: 4 }, () => shopper(world, purses, received, stop.signal));
     await new Promise((done) => setTimeout(done, 50 + Math.random() * 500));
-    await kill();
+    await end('SIGKILL');
     stop.abort();
     await Promise.all(shoppers);
-    const { stdout } = await cli('audit', '--json', '--offline');
-    expect(JSON.parse(stdout).drift_msat).toBe(0);
+    expect(JSON.parse(await cli('audit', '--json', '--offline')).drift_msat).toBe(0);
   }
 
   await start();
@@ -170,11 +75,8 @@ test(`${KILLS} times kill -9 in the middle of everything: drift 0, and every sat
 
   let collected = 0;
   for (const token of payouts) collected += await buyer.receive(token);
-  child?.kill('SIGTERM');
-  await new Promise((done) => child?.once('exit', done));
-  child = undefined;
-  const { stdout } = await cli('audit', '--json');
-  const audit = JSON.parse(stdout);
+  await end('SIGTERM');
+  const audit = JSON.parse(await cli('audit', '--json'));
   const kept = Object.values(audit.equity as Record<string, number>).reduce((sum, amount) => sum + amount, 0);
   const owed = Object.values(audit.liabilities as Record<string, number>).reduce(
     (sum, amount) => sum + amount,
@@ -187,11 +89,3 @@ test(`${KILLS} times kill -9 in the middle of everything: drift 0, and every sat
   expect(collected * 1000 + kept + owed).toBe(deposited * 1000);
   expect(owed).toBeLessThan(purses.length * 1000);
 }, 180_000);
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done));
-  const { port: free } = probe.address() as { port: number };
-  await new Promise<void>((done) => probe.close(() => done()));
-  return free;
-}

@@ -122,6 +122,9 @@ test('a hold without a living request falls back to its account; a renewed one s
   expect(ledger.expireHolds()).toBe(1);
   expect(ledger.settle('gone', sats(5)).outcome).toBe('closed');
   expect(ledger.account(account)).toMatchObject({ available: 10_000, held: 5_000, totalRequests: 0 });
+  expect(ledger.expireHolds(new Set(['alive']))).toBe(0);
+  expect(ledger.expireHolds(new Set())).toBe(1);
+  expect(ledger.account(account)).toMatchObject({ available: 15_000, held: 0 });
 });
 
 test('the terms of a key bind: validity, limit, and no account at all', async () => {
