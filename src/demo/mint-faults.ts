@@ -46,6 +46,8 @@ export type MintFault =
 export interface MintFaults {
   failNext: (kind: MintFault, options?: { path?: string; times?: number }) => void;
   slow: (ms: number, path?: string) => void;
+  /** Takes back what was ordered and has not struck yet. */
+  calm: () => void;
   pause: () => void;
   resume: () => void;
   /** Waits for pause and slowness, then names the fault for this request, if any. */
@@ -65,6 +67,10 @@ export function createMintFaults(clock: Clock): MintFaults {
     failNext: (kind, { path = '/', times = 1 } = {}) => void orders.push({ kind, path, times }),
     slow: (ms, path = '/') => {
       slowness = ms > 0 ? { ms, path } : undefined;
+    },
+    calm: () => {
+      orders.length = 0;
+      slowness = undefined;
     },
     pause: () => {
       if (gate !== undefined) return;

@@ -29,6 +29,8 @@ export interface MintMelts {
   melt: (id: string, inputs: MintInput[], blanks: MintOutput[]) => MeltQuote;
   /** How the next payments end, one order for each; paid without an order. */
   order: (ending: MeltEnding) => void;
+  /** Takes back orders that no payment has met yet. */
+  calm: () => void;
   /** Ends every payment that is pending. */
   settle: (ending: 'paid' | 'failed') => void;
   /** What the pretended routes cost from now on; at most the reserve is taken. */
@@ -71,6 +73,7 @@ export function createMintMelts(options: {
     quote: find,
     all: () => [...quotes.values()],
     order: (ending) => void orders.push(ending),
+    calm: () => void (orders.length = 0),
     setRoute: (cost) => {
       routeFee = cost.fee ?? routeFee;
       reserve = cost.reserve ?? reserve;

@@ -129,6 +129,10 @@ export async function createTestMint(options: TestMintOptions = {}): Promise<Tes
     keyset: () => keys.active().id,
     failNext: faults.failNext,
     slow: faults.slow,
+    calm: () => {
+      faults.calm();
+      melts.calm();
+    },
     pause: faults.pause,
     resume: faults.resume,
     rotate: ({ feePpk: newFee } = {}) => keys.rotate(newFee),

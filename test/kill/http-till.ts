@@ -11,6 +11,8 @@ type Json = Record<string, unknown>;
 
 export interface HttpTill extends Till {
   ready: () => Promise<boolean>;
+  /** Operations that are not final; undefined: no answer. */
+  executing: () => Promise<number | undefined>;
   close: () => Promise<void>;
 }
 
@@ -143,6 +145,11 @@ export function createHttpTill(url: string, model: string): HttpTill {
         (json) => ({ sats: Number(json['sats']), fee: Number(json['fee_msats']) }),
       ),
     ready: async () => (await ask('/readyz', { method: 'GET' }))?.status === 200,
+    executing: async () => {
+      const answer = await ask('/readyz', { method: 'GET' });
+      const count = answer && parse(answer.text)?.['executing_operations'];
+      return typeof count === 'number' ? count : undefined;
+    },
     close: () => pool.destroy(),
   };
 }

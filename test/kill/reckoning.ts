@@ -13,6 +13,7 @@ export interface Audit {
   unfinished_operations: number;
   blocked_operations: number;
   liabilities: Record<string, number>;
+  equity: Record<string, number>;
   assets: Record<string, number>;
   proofs: { msat: number }[];
   mints?: { spent: number; pending: number; reachable: boolean }[];

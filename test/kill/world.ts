@@ -8,6 +8,7 @@ import { type TestMint, createTestMint } from '../../src/demo/mint.ts';
 import { createTestModel } from '../../src/demo/model.ts';
 import { SATS_LEAST } from '../shop/shopper.ts';
 import type { Purse, Token } from '../shop/till.ts';
+import { type KillStreets, createStreets } from './streets.ts';
 
 export const MODEL = 'demo/echo';
 
@@ -16,26 +17,34 @@ export interface KillWorld {
   file: string;
   mint: TestMint;
   purse: Purse;
+  streets: KillStreets;
   /** Tokens that the shoppers own now. */
   owned: () => readonly Token[];
   close: () => Promise<void>;
 }
 
-export async function createKillWorld(random: () => number): Promise<KillWorld> {
-  const mint = await createTestMint({ dleq: false });
+/** @param fails true if an address does not answer this time. */
+export async function createKillWorld(random: () => number, fails: () => boolean): Promise<KillWorld> {
+  const mint = await createTestMint({ dleq: false, autoPay: false });
+  const streets = await createStreets({ mint, fails });
   const model = await createTestModel({ models: [MODEL] });
   const dir = await mkdtemp(join(tmpdir(), 'routstr-kill-'));
   const port = await freePort();
   const file = join(dir, 'node.yaml');
-  await writeFile(file, JSON.stringify(settings({ port, mint: mint.url, model: model.url })), {
-    mode: 0o600,
-  });
+  await writeFile(
+    file,
+    JSON.stringify(settings({ port, mint: mint.url, model: model.url, operator: streets.operator })),
+    {
+      mode: 0o600,
+    },
+  );
 
   const owned: Token[] = [];
   return {
     url: `http://127.0.0.1:${port}`,
     file,
     mint,
+    streets,
     owned: () => owned,
     purse: {
       faceOf: (text) =>
@@ -53,16 +62,18 @@ export async function createKillWorld(random: () => number): Promise<KillWorld> 
       },
     },
     close: async () => {
-      await Promise.all([mint.close(), model.close()]);
+      await Promise.all([mint.close(), model.close(), streets.close()]);
       await rm(dir, { recursive: true, force: true });
     },
   };
 }
 
-const settings = (at: { port: number; mint: string; model: string }) => ({
+const settings = (at: { port: number; mint: string; model: string; operator: string }) => ({
   data_dir: './data',
   listen: { host: '127.0.0.1', port: at.port },
   relays: [],
+  lightning: { allow_private: true },
+  payout: { lightning_address: at.operator, threshold_sats: 20 },
   mints: [{ url: at.mint, unit: 'sat', allow_private: true }],
   upstreams: [
     {

@@ -6,10 +6,14 @@ import type { Verdict } from './verdict.ts';
 
 /** Lightning outside of the node. */
 export interface Streets {
+  /** An invoice that a buyer was told, whether it is paid or not. */
+  told?: (invoice: string) => void;
   /** False for an invoice that is not there to be paid. */
   pay: (invoice: string) => boolean;
   /** An address that nobody had before. */
   newAddress: () => string;
+  /** Share of invoices that nobody pays; 0.2 where nothing is said. */
+  abandoned?: number;
   /** Msats that have to arrive at an address, and no others. */
   expect: (address: string, msats: number) => void;
 }
@@ -50,7 +54,9 @@ export function createLightningErrands(parts: {
     const ask = () => till.invoice(bearer === undefined ? { sats } : { sats, bearer });
     const made = await persist(`${label} invoice`, ask, tools);
     trace(`${label} invoice of ${sats}: ${made?.kind === 'refused' ? made.code : made?.kind}`);
-    return made?.kind === 'ok' ? { ...made, sats } : undefined;
+    if (made?.kind !== 'ok') return undefined;
+    streets.told?.(made.invoice);
+    return { ...made, sats };
   }
 
   /** Undefined when it never came to be called paid, which is a finding for a paid one. */
@@ -101,7 +107,7 @@ export function createLightningErrands(parts: {
     buyKey: async (label) => {
       const made = await invoiced(label);
       if (made === undefined) return undefined;
-      if (chance(0.2)) {
+      if (chance(streets.abandoned ?? 0.2)) {
         await mustBeUnpaid(label, made.id, made.claimSecret);
         return undefined;
       }
@@ -117,7 +123,7 @@ export function createLightningErrands(parts: {
       const before = await persist(`${label} info`, () => till.info(key), tools);
       const made = await invoiced(label, key);
       if (made === undefined || before?.kind !== 'ok') return;
-      if (chance(0.2)) return mustBeUnpaid(label, made.id, made.claimSecret);
+      if (chance(streets.abandoned ?? 0.2)) return mustBeUnpaid(label, made.id, made.claimSecret);
       if (!streets.pay(made.invoice)) return;
       if (before.held === 0 && chance(0.5)) await unwatched(label, key, before.balance, made.sats);
       else if ((await paidStatus(label, made.id, made.claimSecret)) === undefined) return;
