@@ -42,9 +42,13 @@ export function signEvent(
     content,
     sig: '',
   };
-  if (fast !== undefined && content.length <= LIMITS.wrap.fastCharsMax) {
-    fast.finalizeEvent(event, secret);
-    return event;
+  if (fast !== undefined && isSmall(event)) {
+    try {
+      fast.finalizeEvent(event, secret);
+      return event;
+    } catch {
+      // Characters that take six bytes in JSON can be too many all the same; what else is wrong is said below.
+    }
   }
   const { id, pubkey, sig } = slow().finalizeEvent(event, secret);
   // A new object: the library marks its own as verified, and that mark would survive tampering with a copy.
@@ -56,15 +60,22 @@ export function signEvent(
  * takes both, and then one event has two names. It keeps no "already verified" mark on the object.
  */
 export function verifySignature(event: NostrEvent): boolean {
-  if (fast === undefined || event.content.length > LIMITS.wrap.fastCharsMax) return slowly(event);
+  if (fast === undefined || !isSmall(event)) return slowly(event);
   try {
     fast.verifyEvent(event);
     return true;
   } catch (error) {
-    // Anything else is a fault of the machinery, such as too many tags for its memory, and says nothing about the event.
+    // Anything else is a fault of the machinery, such as too little memory, and says nothing about the event.
     if (error instanceof Error && /^(?:id|pubkey|signature) is invalid$/.test(error.message)) return false;
     return slowly(event);
   }
+}
+
+/** In content and tags together: either can be too much for the memory of the fast implementation. */
+function isSmall({ content, tags }: Pick<NostrEvent, 'content' | 'tags'>): boolean {
+  let left = LIMITS.wrap.fastCharsMax - content.length;
+  for (const tag of tags) for (const value of tag) left -= value.length;
+  return left >= 0;
 }
 
 /** Field by field: a spread copy would carry the library's mark of "already verified" along. */

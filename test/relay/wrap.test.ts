@@ -71,12 +71,38 @@ describe.each(['slowly', 'fast'])('signatures made and checked %s', (pace) => {
       ).toBe(false);
       expect(verifySignature({ ...event, pubkey: 'f'.repeat(64) })).toBe(false);
     }
-    expect(
-      verifyEvent({
-        ...signEvent({ kind: 1, created_at: now, tags: [], content: '' }, alice.secret),
-        id: 'A'.repeat(64),
-      }),
-    ).toBeUndefined();
+  });
+
+  test('an event has one name: the same in upper case is none, though the fast check would take it', () => {
+    const event = signEvent({ kind: 1, created_at: now, tags: [], content: 'ab' }, alice.secret);
+    const upper = (name: 'id' | 'pubkey' | 'sig') => ({ ...event, [name]: event[name].toUpperCase() });
+    expect(verifyEvent(event)).toEqual(event);
+    for (const name of ['id', 'pubkey', 'sig'] as const) {
+      expect(upper(name)[name]).not.toBe(event[name]);
+      expect(verifyEvent(upper(name)), name).toBeUndefined();
+    }
+    const { sig: _sig, ...unsigned } = event;
+    expect(verifyEvent(unsigned)).toBeUndefined();
+  });
+
+  test('an event beyond the memory of the fast check is signed and checked all the same, and so is the next', () => {
+    const manyTags = Array.from({ length: 40 }, () => ['t', 'x'.repeat(50_000)]);
+    const small = signEvent({ kind: 1, created_at: now, tags: [], content: 'small' }, alice.secret);
+    for (const [turn, { tags, content }] of [
+      { tags: manyTags, content: '' },
+      // Six bytes each in JSON.
+      { tags: [], content: '\u0001'.repeat(250_000) },
+      { tags: [['t', '\u0001'.repeat(250_000)]], content: '' },
+    ].entries()) {
+      const large = signEvent({ kind: 1, created_at: now, tags, content }, alice.secret);
+      expect(verifySlowly({ ...large })).toBe(true);
+      expect(verifySignature(large)).toBe(true);
+      expect(verifySignature({ ...large, content: 'other' })).toBe(false);
+      expect(verifySignature(small)).toBe(true);
+      expect(verifySignature({ ...small, content: 'other' })).toBe(false);
+      const next = signEvent({ kind: 1, created_at: now, tags: [], content: `${turn}` }, alice.secret);
+      expect(verifySlowly({ ...next })).toBe(true);
+    }
   });
 
   test('a wrap arrives, whoever made it', () => {
