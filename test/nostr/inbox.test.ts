@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from 'node:net';
 import * as nip59 from 'nostr-tools/nip59';
 import { finalizeEvent, generateSecretKey, getPublicKey } from 'nostr-tools/pure';
 import * as nip44 from 'nostr-tools/nip44';
@@ -104,6 +105,48 @@ test('a letter arrives once, over however many relays, and the answer goes back 
   const name = node.key.pubkey.slice(0, 4);
   await until(() => answers.length === 2, 'the answers');
   expect(answers.sort()).toEqual(servers.map(({ url }) => `back of ${name} from ${url}`).sort());
+});
+
+test('relays that a stranger names are not visited: the answer goes where the letter came from, and nowhere else', async () => {
+  const { servers, node, client, letters, open, send, mine } = await place({ relays: 2 });
+  let visitors = 0;
+  const trap = createServer((socket) => {
+    visitors += 1;
+    socket.destroy();
+  });
+  await new Promise<void>((resolve) => trap.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => new Promise<void>((resolve) => void trap.close(() => resolve())));
+  const lure = `ws://127.0.0.1:${(trap.address() as AddressInfo).port}`;
+  const urls = servers.map(({ url }) => url);
+  const lists = [
+    { kind: KIND.messageRelays, tags: [['relay', lure]] },
+    { kind: KIND.relayList, tags: [['r', lure]] },
+  ];
+  for (const { kind, tags } of lists)
+    await mine.publishTo(client.key.sign({ kind, created_at: now(), tags, content: '' }), urls);
+  await open();
+  const to = node.key.pubkey;
+  const tags = [
+    ['p', to, lure],
+    ['relay', lure],
+    ['e', 'a'.repeat(64), lure],
+  ];
+  const letter = createWrapper(client.key, systemRandom, systemClock).wrap(
+    { kind: KIND.frame, content: lure, tags },
+    to,
+    { kind: KIND.wrap },
+  );
+  await send(letter, 0);
+  await until(() => letters.length === 1, 'the letter');
+  for (const kind of [KIND.wrap, KIND.ephemeralWrap] as const)
+    expect(await letters[0]?.reply({ kind: KIND.frame, content: 'back' }, { kind })).toEqual([
+      { url: urls[0], outcome: 'ok' },
+    ]);
+  const answers = servers.map((server) =>
+    server.events().filter(({ pubkey }) => pubkey !== client.key.pubkey),
+  );
+  expect(answers.map((events) => events.filter(({ kind }) => kind === KIND.wrap).length)).toEqual([2, 0]);
+  expect(visitors).toBe(0);
 });
 
 test('what strangers make up is dropped and counted by its reason', async () => {

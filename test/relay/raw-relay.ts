@@ -7,6 +7,8 @@ export interface RawRelay {
   url: string;
   /** REQs received, in order. */
   asked: { id: string; filter: Filter }[];
+  /** Ids of subscriptions that were closed by us. */
+  ended: string[];
   sockets: () => WebSocket[];
   send: (...frame: unknown[]) => void;
   /** One event to the newest REQ of every socket. */
@@ -32,6 +34,7 @@ export async function createRawRelay(
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   await new Promise((resolve) => server.once('listening', resolve));
   const asked: RawRelay['asked'] = [];
+  const ended: string[] = [];
   const latest = new Map<WebSocket, string>();
   let number = 0;
   server.on('connection', (socket) => {
@@ -47,12 +50,14 @@ export async function createRawRelay(
         asked.push({ id: first as string, filter: second as Filter });
         on.req?.(peer, first as string, second as Filter);
       } else if (verb === 'EVENT') on.event?.(peer, first as NostrEvent);
+      else if (verb === 'CLOSE') ended.push(first as string);
       else if (verb === 'AUTH') on.auth?.(peer, first as NostrEvent);
     });
   });
   return {
     url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
     asked,
+    ended,
     sockets: () => [...server.clients],
     send: (...frame) => server.clients.forEach((socket) => socket.send(JSON.stringify(frame))),
     push: (event) => latest.forEach((id, socket) => socket.send(JSON.stringify(['EVENT', id, event]))),

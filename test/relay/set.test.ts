@@ -7,7 +7,7 @@ import { silentLogger } from '../../src/base/log.ts';
 import { createTestRelay } from '../../src/demo/relay.ts';
 import type { NodeKey, NostrEvent, PublishOutcome } from '../../src/relay/relay.ts';
 import { createRelaySet } from '../../src/relay/set.ts';
-import { entry, freePort, hasty, hurried, newKey, openings, until } from '../nostr/kit.ts';
+import { entry, freePort, hasty, hurried, manualClock, newKey, openings, until } from '../nostr/kit.ts';
 
 const open = openings();
 afterEach(open.close);
@@ -141,6 +141,16 @@ describe('relays that are down, hang or drop', () => {
     await open.relay({ port });
     await until(() => set.status()[0]?.state === 'open', 'the link to open');
     expect(outcomes(await set.publish(note(newKey()), 'announce'))).toEqual(['ok']);
+  });
+
+  test('a link that only publishes is not given up between two heartbeats', async () => {
+    const relay = await open.relay();
+    const clock = manualClock();
+    const set = open.set([relay], { clock });
+    expect(outcomes(await set.publish(note(newKey()), 'announce'))).toEqual(['ok']);
+    await clock.advance(3_600_000);
+    expect(outcomes(await set.publish(note(newKey()), 'announce'))).toEqual(['ok']);
+    expect([relay.accepted(), relay.connections()]).toEqual([1, 1]);
   });
 
   test('after a dropped connection the link comes back, and future or backdated events are still found', async () => {

@@ -156,6 +156,26 @@ describe('relays that come and go', () => {
     expect(heard[0]?.from).toBe(late.url);
   });
 
+  test('of two, the one that drops is seen to be gone and comes back, and the other notices nothing', async () => {
+    const one = await open.relay();
+    const two = await open.relay();
+    const set = open.set([talk(one.url), talk(two.url)], { random: hasty });
+    const { contents, onEvent } = listener();
+    const live = set.subscribe({ filter: () => ({ kinds: [1] }), roles: ['dm'], onEvent });
+    expect(await live.ready(PATIENCE_MS)).toBe(2);
+    await one.close();
+    await until(() => set.status()[0]?.state !== 'open', 'the loss of one relay');
+    expect(set.status()[1]?.state).toBe('open');
+    await set.publishTo(note(newKey(), 'meanwhile'), [two.url]);
+    await until(() => contents().includes('meanwhile'));
+    expect(await live.ready(50)).toBe(1);
+    const again = await open.relay({ port: one.port });
+    expect(await live.ready(PATIENCE_MS)).toBe(2);
+    await set.publishTo(note(newKey(), 'again'), [again.url]);
+    await until(() => contents().includes('again'));
+    expect(two.accepted()).toBe(1);
+  });
+
   test('closing ends the subscription at the relay and before any reconnect', async () => {
     const relay = await open.relay();
     const set = open.set([talk(relay.url)], { random: hasty });
@@ -189,6 +209,28 @@ describe('NIP-42', () => {
     expect(await live.ready(PATIENCE_MS)).toBe(1);
     await set.publishTo(note(key, 'two'), [relay.url]);
     await until(() => contents().includes('two'));
+  });
+
+  test('a subscription that came back after a drop is closed at the relay as well', async () => {
+    const known = new WeakSet<object>();
+    const relay = await raw({
+      connect: ({ send }) => send('AUTH', 'who are you'),
+      req: ({ send, socket }, id) =>
+        known.has(socket) ? send('EOSE', id) : send('CLOSED', id, 'auth-required: who are you'),
+      auth: ({ send, socket }, event) => {
+        known.add(socket);
+        send('OK', event.id, true, '');
+      },
+    });
+    const set = open.set([talk(relay.url, { auth: true })], { key: newKey(), random: hasty });
+    const live = set.subscribe({ filter: () => ({ kinds: [1] }), roles: ['dm'], onEvent: () => undefined });
+    expect(await live.ready(PATIENCE_MS)).toBe(1);
+    const before = relay.asked.length;
+    relay.sockets()[0]?.terminate();
+    await until(() => relay.asked.length > before && relay.sockets().some((one) => known.has(one)));
+    expect(await live.ready(PATIENCE_MS)).toBe(1);
+    live.close();
+    await until(() => relay.ended.includes(relay.asked.at(-1)?.id ?? ''), 'CLOSE');
   });
 
   test('a relay that shows strangers an empty mailbox is asked again once it knows us', async () => {
