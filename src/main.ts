@@ -16,7 +16,8 @@ process.stdout.on('error', () => process.exit(1));
 const { argv, env, stdin, stdout, stderr } = process;
 const io = { env, stdin, stdout, stderr, cwd: process.cwd(), isTTY: stdout.isTTY, version: VERSION };
 /** The first signal asks for an orderly stop; the second finds the default again and ends the process at once. */
-const onSignal = (stop: () => void) => process.once('SIGTERM', stop).once('SIGINT', stop);
+const onSignal = (stop: () => void) =>
+  process.once('SIGTERM', stop).once('SIGINT', stop).once('SIGHUP', stop);
 // Timers, idle connections and the wallet's worker do not keep the process alive; a command that is not done does.
 setInterval(() => undefined, 2 ** 30);
 const code = await createCli({ ...io, argv: argv.slice(2), onSignal });
