@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { ERRORS, EXIT } from '../../src/base/error.ts';
@@ -36,4 +36,20 @@ test('docs/commands.md has every command that exists', async () => {
   for (const group of ['config', 'announce', 'wallet', 'keys'])
     for (const word of await words(group))
       expect(commands).toMatch(new RegExp(`${group} ${word}|\`${word}\``));
+});
+
+test('docs/invariants.md has every invariant and a test for every line, and every test that it names is there', () => {
+  const root = resolve(import.meta.dirname, '../..');
+  const text = readFileSync(resolve(root, 'docs/invariants.md'), 'utf8');
+  const rows = text.split('\n').filter((line) => /^\| [^-]/.test(line) && !line.includes('fails if not'));
+  expect(rows.length).toBeGreaterThan(80);
+  for (const row of rows) {
+    const named = [...row.matchAll(/`([\w/-]+\.test\.ts)`/g)].map(([, file = '']) => file);
+    expect(named, row).not.toEqual([]);
+    for (const file of named) expect(existsSync(resolve(root, 'test', file)), file).toBe(true);
+  }
+  const ids = (letter: string, count: number): string[] =>
+    Array.from({ length: count }, (_, i) => `${letter}${i + 1}`);
+  const first = rows.map((row) => /^\| ([IFS]\d+) /.exec(row)?.[1]).filter((id) => id !== undefined);
+  expect(first).toEqual([...ids('I', 26), ...ids('F', 9), ...ids('S', 8)]);
 });

@@ -14,7 +14,7 @@ test('history shows deposit, cost and refund with the balance after each, in pag
   const key = await world.key(50);
   const paid = await ask(key, chat('hello'));
   await world.post('/v1/wallet/topup', { cashu_token: await world.mint.issue(5) }, bearer(key));
-  await world.post('/v1/wallet/refund', { amount_sats: 3 }, bearer(key));
+  const refund = await world.post('/v1/wallet/refund', { amount_sats: 3 }, bearer(key));
   const { transactions, next_cursor: end } = (await world.get('/v1/balance/history', bearer(key))).json;
   const cost = paid.json.cost.total_msats as number;
   expect(transactions).toMatchObject([
@@ -47,6 +47,8 @@ test('history shows deposit, cost and refund with the balance after each, in pag
   await world.node.stop();
   await world.reopen().start();
   expect((await world.get('/v1/balance/history', bearer(key))).json.transactions).toEqual(transactions);
+  const operation = (await world.get(`/v1/ops/${refund.json.operation_id}`, bearer(key))).json;
+  expect(operation).toMatchObject({ status: 'done', kind: 'send', amount_msats: 3_000 });
   const request = paid.headers.get('x-request-id');
   const { data } = (await world.get(`/v1/generation?id=${request}`, bearer(key))).json;
   expect(data).toMatchObject({ id: request, status: 'done', cost_msats: cost });

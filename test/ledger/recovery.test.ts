@@ -179,6 +179,10 @@ test('a second open is refused in this process and in another; the first one goe
   await symlink(place.dir, join(alias, 'ledger'));
   const other = { dir: join(alias, 'ledger'), clock: systemClock, log: silentLogger };
   await expect(openLedger(other)).rejects.toMatchObject({ exitCode: EXIT.ledgerInUse });
+  // Reading LOCK, as a backup within this process does, drops the lock of LevelDB without a word.
+  const copy = join(alias, 'copy');
+  await cp(place.dir, copy, { recursive: true });
+  await expect(openLedger({ ...other, dir: copy })).rejects.toMatchObject({ exitCode: EXIT.ledgerInUse });
 
   const { child } = busyProcess(place.dir);
   await once(child, 'exit');
