@@ -1,5 +1,5 @@
 /**
- * Kill loop: `npm run kill-loop -- --kills 100 [--seconds 90] [--seed 7] [--shoppers 32]`.
+ * Kill loop: `npm run kill-loop -- --kills 100 [--seconds 90] [--seed 7] [--shoppers 48]`.
  * The built node is killed with SIGKILL under load, at random moments and at named points, and started again on the
  * same data; buyers repeat what was not answered and compare what they were told. Exit 0 only if nothing is wrong.
  */
@@ -19,7 +19,7 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '100' },
     seconds: { type: 'string', default: '86400' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    shoppers: { type: 'string', default: '32' },
+    shoppers: { type: 'string', default: '48' },
   },
 });
 const seed = Number(values.seed);
@@ -76,7 +76,7 @@ async function oneKill(): Promise<string> {
   }
   const started = await ready(running);
   // Mostly soon after the start, where recovery meets new work; now and then late.
-  const patience = fault === undefined ? 5 + random() * random() * 1_200 : 2_000;
+  const patience = fault === undefined ? 5 + random() * random() * 2_000 : 2_000;
   if (started) await Promise.race([running.gone, wait(patience)]);
   up = false;
   const itself = running.isGone();
@@ -128,7 +128,7 @@ try {
     const how = await oneKill();
     hits.set(how, (hits.get(how) ?? 0) + 1);
     kills += 1;
-    if (kills % 20 === 0) await audited('--offline');
+    if (kills % 40 === 0) await audited('--offline');
     if (kills % 50 === 0)
       say(`${kills} kills, ${verdict.asked} requests, ${verdict.findings.length} findings`);
   }
