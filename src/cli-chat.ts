@@ -1,14 +1,13 @@
 /** `chat`: talk to a node, over HTTP or over encrypted messages, once or turn by turn. */
 import type { Command } from 'commander';
 import { EXIT, ExitError } from './base/error.ts';
-import { buyerDir, pubkeysOf } from './cli-buyer-dir.ts';
+import { pubkeysOf } from './cli-buyer-dir.ts';
 import { buyerKey, secretOf } from './cli-buyer-key.ts';
 import { runDialogue } from './cli-chat-dialogue.ts';
 import { explained, footer, spoken } from './cli-chat-words.ts';
 import { type CommandContext, withConfig } from './cli-context.ts';
 import { type DmOptions, openDm, withDm } from './cli-dm.ts';
-import { relaysToAsk } from './cli-relays.ts';
-import { createLogger } from './base/log.ts';
+import { addressOf } from './cli-node-address.ts';
 import { systemClock } from './base/time.ts';
 import { type BuyerAccount, createBuyerAccount } from './client/account.ts';
 import { type Channel, createDmChannel } from './client/channel.ts';
@@ -116,34 +115,13 @@ async function openChannel(
     const auth = bearer === undefined ? undefined : { bearer: bearer.reveal() };
     return { channel: createDmChannel(link.client, auth), close: link.close };
   }
-  const url = await addressOf(context, options);
+  const { url } = await addressOf(context, options);
   const credential = bearer === undefined ? { key: await buyerKey(context.io, options) } : { bearer };
   const { createHttpChannel } = await import('./client/channel-http.ts');
   return {
     channel: createHttpChannel({ url, credential, clock: systemClock }),
     close: () => Promise.resolve(),
   };
-}
-
-/** A URL as it is; for an npub the address that discovery proved to be its own. */
-async function addressOf(context: CommandContext, options: ChatOptions): Promise<string> {
-  const { node, allowPrivate = false } = options;
-  if (/^https?:\/\//.test(node) && URL.canParse(node)) return node.replace(/\/+$/, '').replace(/\/v1$/, '');
-  const [pubkey = ''] = pubkeysOf([node], '--node');
-  const log = createLogger({ level: 'error' });
-  const dir = buyerDir(context.io, options.buyerDir);
-  const [{ discover }, { createMemory }, relays] = await Promise.all([
-    import('./client/discover.ts'),
-    import('./client/memory.ts'),
-    relaysToAsk(context, options),
-  ]);
-  const memory = dir === undefined ? {} : { memory: createMemory({ dir, log }) };
-  const providers = await discover({ relays, ...memory, allowPrivate, clock: systemClock, log });
-  const found = providers.find((one) => one.pubkey === pubkey);
-  const [url] = found?.bound === true ? found.urls : [];
-  if (url !== undefined) return url;
-  const hint = found?.dm === undefined ? '' : '; it takes encrypted messages: --dm';
-  throw new ExitError(EXIT.notFound, `no proven address of this node was found${hint}`);
 }
 
 async function readAll(stdin: NodeJS.ReadableStream): Promise<string> {

@@ -20,12 +20,7 @@ export function createHttpChannel(options: {
 
   function authorization(url: string, method: string, body: string | undefined): string {
     if ('bearer' in credential) return `Bearer ${credential.bearer.reveal()}`;
-    const bodyHash = body === undefined ? {} : { bodyHash: sha256Hex(body) };
-    const nonce = hex(random(16));
-    const event = credential.key.sign(
-      buildHttpAuth({ url, method, ...bodyHash }, { createdAt: unixSeconds(clock), nonce }),
-    );
-    return `Nostr ${Buffer.from(JSON.stringify(event)).toString('base64')}`;
+    return signedRequest(credential.key, { url, method, body, clock, random });
   }
 
   return {
@@ -57,6 +52,26 @@ export function createHttpChannel(options: {
       }
     },
   };
+}
+
+/** `Authorization` of a request that the buyer's key signs (NIP-98), with the hash of its body if it has one. */
+export function signedRequest(
+  key: NodeKey,
+  request: {
+    url: string;
+    method: string;
+    body: string | Uint8Array | undefined;
+    clock: Clock;
+    random?: Random;
+  },
+): string {
+  const { url, method, body, clock, random = systemRandom } = request;
+  const bodyHash = body === undefined || body.length === 0 ? {} : { bodyHash: sha256Hex(body) };
+  const nonce = hex(random(16));
+  const event = key.sign(
+    buildHttpAuth({ url, method, ...bodyHash }, { createdAt: unixSeconds(clock), nonce }),
+  );
+  return `Nostr ${Buffer.from(JSON.stringify(event)).toString('base64')}`;
 }
 
 async function bounded(response: Response): Promise<string> {

@@ -2,16 +2,17 @@
  * createProxy: an OpenAI-compatible server on this machine that asks a node over encrypted direct messages, so that an
  * unmodified SDK works with a node that has no public address.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { NodeError } from '../base/error.ts';
 import { sha256Hex } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
-import { errorKind, type Logger } from '../base/log.ts';
+import type { Logger } from '../base/log.ts';
 import type { Msat } from '../base/money.ts';
 import type { Clock } from '../base/time.ts';
 import { DmFailure, type DmClient, type DmRequest } from './dm.ts';
 import { createGuard } from './proxy-guard.ts';
 import { relayAnswer, sendError } from './proxy-reply.ts';
+import { createLocalServer, methodOf, passed, readBody } from './proxy-request.ts';
 
 export interface ProxyOptions {
   client: Pick<DmClient, 'ask' | 'peer' | 'pubkey'>;
@@ -29,20 +30,7 @@ export interface ProxyOptions {
 export function createProxy(options: ProxyOptions): Server {
   const { client, log } = options;
   const guard = createGuard(options.host);
-  const server = createServer(
-    {
-      maxHeaderSize: LIMITS.http.headerBytesMax,
-      headersTimeout: LIMITS.http.headersTimeoutMs,
-      requestTimeout: LIMITS.ask.bodyMs,
-    },
-    (request, response) => {
-      serve(request, response).catch((error: unknown) => {
-        const known = error instanceof NodeError;
-        if (!known) log.warn('client.proxy.failed', { error: errorKind(error) });
-        sendError(response, known ? error : new NodeError('internal_error', 'The proxy failed.'));
-      });
-    },
-  );
+  const server = createLocalServer(serve, log);
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     guard.check(request);
@@ -56,7 +44,7 @@ export function createProxy(options: ProxyOptions): Server {
     response.once('close', () => {
       if (!response.writableFinished) gone.abort();
     });
-    const body = await readBody(request);
+    const body = await readBody(request, LIMITS.dmi.bodyBytesMax, 'Direct messages carry up to 8 MiB.');
     const stream = wantsStream(body);
     const asked: DmRequest = {
       method: methodOf(request),
@@ -99,24 +87,6 @@ function asNodeError(error: DmFailure | RangeError): NodeError {
   return new NodeError(code, error.message + open, { metadata: { ambiguous: error.ambiguous } });
 }
 
-function methodOf({ method }: IncomingMessage): DmRequest['method'] {
-  if (method === 'GET' || method === 'POST' || method === 'DELETE') return method;
-  throw new NodeError('method_not_allowed', 'GET, POST and DELETE are passed on.');
-}
-
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > LIMITS.dmi.bodyBytesMax) {
-      throw new NodeError('payload_too_large', 'Direct messages carry up to 8 MiB.');
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
 /** Only a hint how to deliver; the node reads the body itself. */
 function wantsStream(body: Buffer): boolean {
   if (!body.includes('"stream"')) return false;
@@ -133,21 +103,3 @@ function idOf({ headers }: IncomingMessage): Pick<DmRequest, 'id'> {
   const key = headers['idempotency-key'];
   return typeof key === 'string' && key !== '' ? { id: sha256Hex(key).slice(0, 32) } : {};
 }
-
-const PASSED = [
-  'accept',
-  'anthropic-beta',
-  'anthropic-version',
-  'content-type',
-  'key-expiry-time',
-  'refund-lnurl',
-  'x-claim-secret',
-];
-
-const passed = (request: IncomingMessage): Record<string, string> =>
-  Object.fromEntries(
-    PASSED.flatMap((name) => {
-      const value = request.headers[name];
-      return typeof value === 'string' && value.length <= 1_024 ? [[name, value]] : [];
-    }),
-  );
