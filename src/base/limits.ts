@@ -472,6 +472,8 @@ export const LIMITS = {
     totalMs: 600_000,
     /** Parts of a request: until the missing ones are named, and until all are given up. */
     partsAskMs: 1_500,
+    /** A paid request is accepted with its estimate, or after so long without; clients wait two seconds for it. */
+    acceptMs: 1_000,
     partsMs: 60_000,
     /** Frames of a stream: at most so often, at least so often where a relay sends us away, and when there is nothing. */
     everyMs: 250,

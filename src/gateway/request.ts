@@ -38,6 +38,8 @@ export interface InferenceRequest {
   gone: Cancel;
   /** The client pays no more than this: its output ends there, and what goes beyond is the node's loss. */
   maxCost?: Msat | undefined;
+  /** Told what is set aside for it, before an AI server is asked; again where another one is tried. */
+  held?: ((amount: Msat) => void) | undefined;
   /** The client's Idempotency-Key; a one-shot payment needs none, its token says as much. */
   idempotencyKey?: string | undefined;
 }

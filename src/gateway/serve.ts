@@ -124,6 +124,7 @@ async function askOne(
     keyedBy(request, payer),
     request.maxCost,
   );
+  request.held?.(held.amount);
   const settlement = createSettlement({
     ledger,
     holds,

@@ -4,13 +4,18 @@ import type { Socket } from 'node:net';
 import express, { type Express } from 'express';
 import { type RequestId, newRequestId } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
+import type { Msat } from '../base/money.ts';
 
 /** Set at birth, so that all requests have one shape; a WeakMap in its place keeps the collector busy. */
 const ID = Symbol('request id');
 const SENDER = Symbol('sender');
+interface Sender {
+  pubkey: () => string;
+  held: ((amount: Msat) => void) | undefined;
+}
 interface Identified {
   [ID]?: RequestId | undefined;
-  [SENDER]?: (() => string) | undefined;
+  [SENDER]?: Sender | undefined;
 }
 
 /** Id of a request: made on first use, the same ever after. */
@@ -25,16 +30,23 @@ export function setRequestId(req: http.IncomingMessage & Identified, id: Request
 
 /**
  * Says whose request it is: a Nostr public key, 64 hex digits, that was verified here or is verified when asked for.
- * A property of this process, which no header can forge.
+ * A property of this process, which no header can forge. `held` is told what is set aside, where it is a paid request.
  */
-export function setSender(req: http.IncomingMessage & Identified, pubkey: () => string): void {
-  req[SENDER] = pubkey;
+export function setSender(
+  req: http.IncomingMessage & Identified,
+  pubkey: () => string,
+  held?: (amount: Msat) => void,
+): void {
+  req[SENDER] = { pubkey, held };
 }
 
 /** The public key that signed this request; undefined where none did. Throws what its verification throws. */
 export function senderOf(req: http.IncomingMessage & Identified): string | undefined {
-  return req[SENDER]?.();
+  return req[SENDER]?.pubkey();
 }
+
+/** Whoever wants to know what is set aside for this request. */
+export const heldOf = (req: http.IncomingMessage & Identified): Sender['held'] => req[SENDER]?.held;
 
 /**
  * @param admit decides before Express whether a request is well framed; if not, it has been answered.

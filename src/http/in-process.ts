@@ -8,6 +8,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { NodeError } from '../base/error.ts';
 import type { RequestId } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
+import type { Msat } from '../base/money.ts';
 import { setRequestId, setSender } from './context.ts';
 
 export interface InProcessRequest {
@@ -19,6 +20,8 @@ export interface InProcessRequest {
   body: Buffer;
   /** Public key, 64 hex digits, that was proved to have sent this; no header can claim it. */
   sender: string;
+  /** Told what is set aside for a paid request. */
+  held?: ((amount: Msat) => void) | undefined;
   /** Aborted: the client is gone. */
   signal: AbortSignal;
 }
@@ -37,25 +40,25 @@ export interface InProcess {
 
 /** @param server the listening face; its handlers are used, its sockets are not. */
 export function createInProcess(server: Server): InProcess {
-  const senders = new WeakMap<Duplex, Pick<InProcessRequest, 'id' | 'sender'>>();
+  const senders = new WeakMap<Duplex, Pick<InProcessRequest, 'id' | 'sender' | 'held'>>();
   // Never listens: connections are handed to it.
   const inner = http.createServer({ maxHeaderSize: LIMITS.http.headerBytesMax }, (req, res) => {
     const carried = senders.get(req.socket);
     if (carried === undefined) return void res.destroy();
-    setSender(req, () => carried.sender);
+    setSender(req, () => carried.sender, carried.held);
     setRequestId(req, carried.id);
     server.emit('request', req, res);
   });
 
   return {
-    ask: async ({ id, method, path, headers, body, sender, signal }) => {
+    ask: async ({ id, method, path, headers, body, sender, held, signal }) => {
       if (!isPublic(path)) throw new NodeError('not_found', 'There is no such path in direct messages.');
       const [near, far] = duplexPair();
       near.once('close', () => far.destroy());
       far.once('close', () => near.destroy());
       // A client that leaves is no failure of anybody.
       far.on('error', () => undefined);
-      senders.set(far, { id, sender });
+      senders.set(far, { id, sender, held });
       inner.emit('connection', far);
       const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
         const request = http.request({

@@ -7,7 +7,7 @@ import { type Msat, msat } from '../base/money.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { Answer, Body, Endpoint, Receipt } from '../gateway/request.ts';
 import { readJsonBytes } from './body.ts';
-import { requestId } from './context.ts';
+import { heldOf, requestId } from './context.ts';
 import { paidCredential } from './credential.ts';
 import { idempotencyKey } from './idempotency.ts';
 import { NO_STORE, reply } from './reply.ts';
@@ -36,6 +36,7 @@ export function createPaidRoute(parts: { gateway: Gateway; endpoint: Endpoint })
       gone,
       idempotencyKey: idempotencyKey(req),
       maxCost: maxCost(req),
+      held: heldOf(req),
     });
     if (answer.whole !== undefined) await sendWhole(res, id, answer, answer.whole);
     else await sendStream(res, id, answer);

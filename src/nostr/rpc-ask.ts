@@ -13,6 +13,8 @@ export type Ask = (request: {
   headers: Readonly<Record<string, string>>;
   body: Buffer;
   sender: string;
+  /** Told the msat that are set aside for a paid request, before it is worked on. */
+  held?: (msat: number) => void;
   signal: AbortSignal;
 }) => Promise<HttpAnswer>;
 

@@ -14,6 +14,8 @@ export interface LiveJob {
   /** Data frames so far, and the last frames once there are. */
   data: DataFrame[];
   final: NodeFrame[] | undefined;
+  /** Msat that were set aside for it, once they are. */
+  estMsat: number | undefined;
   bytes: number;
   endedAt: number;
   /** How often it was asked for again, and when last. */
@@ -64,6 +66,7 @@ export function createJobs({ clock }: { clock: Clock }): Jobs {
         stop: new AbortController(),
         data: [],
         final: undefined,
+        estMsat: undefined,
         bytes: 0,
         endedAt: 0,
         again: 0,

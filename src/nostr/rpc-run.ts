@@ -33,6 +33,8 @@ export interface Job {
   /** Relays of the line where streams are welcome. */
   streamOn: () => readonly string[];
   keep: (frame: DataFrame) => void;
+  /** Told the msat that are set aside for it. */
+  held?: (msat: number) => void;
   /** Aborted by the client, by time, or because nobody listens. */
   stop: AbortSignal;
 }
@@ -71,6 +73,7 @@ export function createRuns(options: { ask: Ask; clock: Clock; log: Logger }): Ru
       body: job.body,
       sender: job.sender,
       signal: job.stop,
+      ...(job.held && { held: job.held }),
       ...over,
     });
 

@@ -13,10 +13,16 @@ export async function tell(line: Line, { frames, worth }: Pick<Outcome, 'frames'
   }
 }
 
+export const acceptance = ({ frame: { id }, estMsat }: LiveJob): NodeFrame => ({
+  t: 'acc',
+  id,
+  ...(estMsat !== undefined && { est_msat: estMsat }),
+});
+
 /** The frames that a client asks for once more. */
 export function framesAgain(job: LiveJob, from: number, needParts?: readonly number[]): NodeFrame[] {
-  const { final, data, frame } = job;
-  const frames: NodeFrame[] = final === undefined ? [{ t: 'acc', id: frame.id }] : final;
+  const { final, data } = job;
+  const frames: NodeFrame[] = final === undefined ? [acceptance(job)] : final;
   if (needParts !== undefined && final !== undefined) {
     return final.filter((part) => part.t === 'part' && needParts.includes(part.i));
   }

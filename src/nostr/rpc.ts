@@ -18,7 +18,7 @@ import { type Line, createLines } from './rpc-line.ts';
 import { createOutbox } from './rpc-outbox.ts';
 import { createTransfers } from './rpc-parts.ts';
 import { type RecordStore, type RequestRecord, createRecords, recordKey, senderOfKey } from './rpc-record.ts';
-import { framesAgain, tell } from './rpc-tell.ts';
+import { acceptance, framesAgain, tell } from './rpc-tell.ts';
 import { acknowledged, busy, hashOf, untimely } from './rpc-rules.ts';
 import { type Job, type Outcome, createRuns } from './rpc-run.ts';
 
@@ -167,7 +167,6 @@ export function createRpc(options: {
       sealed: records.seal(key, isPaid(frame) || frame.parts !== undefined ? withoutBody : frame),
     };
     await Promise.all([records.put(key, record), record.hasValue ? outbox.expect(key) : undefined]);
-    say(line, { t: 'acc', id: frame.id });
     background(execute(job, record, body));
   }
 
@@ -176,9 +175,20 @@ export function createRpc(options: {
     void clock.sleep(LIMITS.dmi.totalMs, ended.signal).then(() => {
       if (!ended.signal.aborted) job.stop.abort('timeout');
     });
+    let accepted = false;
+    const accept = (estMsat?: number): void => {
+      if (ended.signal.aborted || job.estMsat !== undefined || (accepted && estMsat === undefined)) return;
+      accepted = true;
+      job.estMsat = estMsat;
+      say(job.line, acceptance(job));
+    };
+    // What is set aside for it is known at once, but for a token that its mint has to see first; then it follows.
+    if (isPaid(job.frame)) void clock.sleep(LIMITS.dmi.acceptMs, ended.signal).then(() => accept());
+    else accept();
     const outcome = await runs.run({
       ...taskOf(job.key, record, job.frame, job.line, job.stop.signal),
       body,
+      held: accept,
       keep: (frame) => jobs.keep(job, frame),
     });
     ended.abort();

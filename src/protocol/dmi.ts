@@ -92,7 +92,7 @@ export const clientFrame = z.discriminatedUnion('t', [
 ]);
 
 export const nodeFrame = z.discriminatedUnion('t', [
-  /** It is being worked on; `need_parts` are those that did not arrive yet. */
+  /** It is being worked on. `est_msat`: set aside for it. `need_parts`: those that did not arrive yet. */
   z.object({
     t: z.literal('acc'),
     id,

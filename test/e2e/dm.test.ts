@@ -228,6 +228,38 @@ test('a request costs no more than its client allowed, over both faces, and noth
   expect(await world.balance(key)).toBe(before);
 });
 
+test('a paid request is accepted with what is set aside for it, one that was refused or is free without', async () => {
+  const key = await world.key(2_000);
+  const path = '/v1/chat/completions';
+  const accepted = (id: string): Json[] => client.about(id).filter(({ t }) => t === 'acc');
+  world.model.slow(300);
+  const body = JSON.stringify(chat('word '.repeat(20), { max_tokens: 50 }));
+  const frame = request({ method: 'POST', path, body, auth: { bearer: key } });
+  await client.send(frame);
+  const estimateOf = async (id: string): Promise<number> => {
+    await until('it is accepted', () => accepted(id).some(({ est_msat }) => est_msat !== undefined));
+    return accepted(id).find(({ est_msat }) => est_msat !== undefined)?.est_msat;
+  };
+  const estimate = await estimateOf(frame.id);
+  const { reserved } = (await world.get('/v1/balance/info', bearer(key))).json;
+  const { last } = await client.end(frame.id);
+  world.model.slow(0);
+  expect(estimate).toBeGreaterThan(0);
+  expect([0, estimate]).toContain(reserved);
+  expect(last.cost_msat).toBeLessThanOrEqual(estimate);
+  const less = await client.ask({ path, content: body, auth: { bearer: key }, max_msat: estimate - 1 });
+  expect(await estimateOf(less.id)).toBe(estimate - 1);
+  const oneShot = await client.ask({ path, content: body, auth: { cashu: await world.mint.issue(500) } });
+  await client.send({ t: 'ack', id: oneShot.id });
+  expect(await estimateOf(oneShot.id)).toBe(estimate);
+  const free = await client.ask({ path: '/v1/info' });
+  await until('that of a free one', () => accepted(free.id).length === 1);
+  expect(accepted(free.id)[0]).toEqual({ t: 'acc', id: free.id });
+  const refused = await client.ask({ path, content: body, auth: { bearer: `sk-${'0'.repeat(64)}` } });
+  expect(refused.last.status).toBe(401);
+  expect(accepted(refused.id).filter(({ est_msat }) => est_msat !== undefined)).toEqual([]);
+});
+
 test('a cancelled stream is paid for as far as it went', async () => {
   const key = await world.key(2_000);
   world.model.chunkDelay(40);
