@@ -36,10 +36,12 @@ const verdict = createVerdict();
 const recoveries: number[] = [];
 /** What is under way when all faults are over is final within this. */
 const HEALING_MS = 120_000;
+const KILLS_PER_ROUND = 200;
 const wait = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 const until = performance.now() + Number(values.seconds) * 1000;
 const points = pointNames();
 
+const hits = new Map<string, number>();
 let kills = 0;
 let up = false;
 let node: NodeProcess | undefined;
@@ -85,6 +87,32 @@ async function oneKill(): Promise<string> {
   return fault === undefined ? 'random' : itself ? fault : 'random, with points';
 }
 
+/**
+ * Kills while buyers shop, and then lets them finish, since invoices whose answers were lost can only be paid when no
+ * book is open: many of them would slow down the asking about the others. The next start asks about each at once.
+ */
+async function round(goesOn: () => boolean): Promise<void> {
+  let closing = false;
+  const shopping = Promise.all(shoppers.map((shopper) => shopper.run(() => closing)));
+  shopping.catch(() => undefined);
+  do {
+    const how = await oneKill();
+    hits.set(how, (hits.get(how) ?? 0) + 1);
+    kills += 1;
+    if (kills % 40 === 0) await audited('--offline');
+    if (kills % 50 === 0)
+      say(`${kills} kills, ${verdict.asked} requests, ${verdict.findings.length} findings`);
+  } while (goesOn() && kills % KILLS_PER_ROUND !== 0);
+  closing = true;
+  over = !goesOn();
+  if (over) weather.clear();
+  node = startNode(world.file);
+  await ready(node);
+  await shopping;
+  await node.kill('SIGKILL');
+  world.streets.payRest();
+}
+
 async function allFinal(): Promise<void> {
   const patience = performance.now() + HEALING_MS;
   while ((await till.executing()) !== 0 && performance.now() < patience) await wait(100);
@@ -118,28 +146,13 @@ const percentile = (share: number): number =>
   Math.round([...recoveries].sort((a, b) => a - b)[Math.ceil(recoveries.length * share) - 1] ?? 0);
 
 let stranded = NaN;
-const hits = new Map<string, number>();
 try {
   say(`seed=${seed} node=${process.version}`);
   await command(world.file, 'init', '--yes');
-  const shopping = Promise.all(shoppers.map((shopper) => shopper.run(() => over)));
-  shopping.catch(() => undefined);
-  while (kills < Number(values.kills) && performance.now() < until) {
-    const how = await oneKill();
-    hits.set(how, (hits.get(how) ?? 0) + 1);
-    kills += 1;
-    if (kills % 40 === 0) await audited('--offline');
-    if (kills % 50 === 0)
-      say(`${kills} kills, ${verdict.asked} requests, ${verdict.findings.length} findings`);
-  }
+  const goesOn = (): boolean => kills < Number(values.kills) && performance.now() < until;
+  while (goesOn()) await round(goesOn);
   over = true;
   weather.clear();
-  node = startNode(world.file);
-  await ready(node);
-  await shopping;
-  // The last start asks about every invoice at once, and so finds all that were paid behind its back.
-  await node.kill('SIGKILL');
-  world.streets.payRest();
   node = startNode(world.file);
   await ready(node);
   await allFinal();
