@@ -33,7 +33,7 @@ const PACKAGE_ROOMS: Record<string, readonly string[]> = {
   undici: ['upstream', 'pricing'],
   'nostr-tools': ['relay'],
   'nostr-wasm': ['relay'],
-  ws: ['relay', 'demo'],
+  ws: ['relay', 'wallet', 'demo'],
   express: ['http', 'demo'],
   helmet: ['http'],
   commander: ['(root)'],

@@ -158,6 +158,34 @@ export const LIMITS = {
     /** Keys of top-ups under way, kept in memory for clients that look for them in the status. */
     keysRememberedMax: 1_000,
   },
+  hint: {
+    /** A quote is below 5 kB; a mint that sends more than this at once is cut off. */
+    payloadBytesMax: 1 * MiB,
+    handshakeTimeoutMs: 8_000,
+    connectTimeoutMs: 10_000,
+    /** A mint that does not answer our close frame is cut off. */
+    closeGraceMs: 1_000,
+    /** Quotes heard of over one mint's socket; beyond it the oldest is left to polling, the newest has a buyer waiting. */
+    quotesMax: 100,
+    /** An honest mint has three things to say about a quote. What it says more often is not listened to. */
+    perQuoteMax: 5,
+    /** Messages read: two for each quote after a reconnect, then what a busy mint has to say. A large one counts often. */
+    messagesBurst: 500,
+    messagesPerSecond: 20,
+    messageUnitBytes: 16 * KiB,
+    /** A mint that sends more is left alone for so long; its quotes are polled as always. */
+    floodRestMs: 600_000,
+    backoffBaseMs: 2_000,
+    backoffMaxMs: 600_000,
+    /** A connection that lasted so long begins the back-off anew. */
+    stableAfterMs: 60_000,
+    /** Proxies cut idle sockets after 60 s; a dead peer is noticed within two of these. */
+    pingMs: 45_000,
+    /** How long the word of /v1/info holds that a mint sends hints or does not. */
+    infoKeepMs: 3_600_000,
+    /** A mint that does not answer /v1/info is not asked sooner, so that hints never trip the breaker of its money. */
+    infoRetryMs: 300_000,
+  },
   melt: {
     /** Quote again with a smaller amount where the fee reserve was larger than expected. */
     quotesMax: 4,

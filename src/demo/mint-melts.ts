@@ -44,8 +44,10 @@ export function createMintMelts(options: {
   clock: Clock;
   /** The keyset that change of a melt is signed with. */
   activeKeyset: () => string;
+  /** Told of every quote whose payment began or ended. */
+  changed: (quote: MeltQuote) => void;
 }): MintMelts {
-  const { unit, book, clock, activeKeyset } = options;
+  const { unit, book, clock, activeKeyset, changed } = options;
   const quotes = new Map<string, MeltQuote>();
   const paid = new Set<string>();
   const orders: MeltEnding[] = [];
@@ -113,6 +115,7 @@ export function createMintMelts(options: {
         waiting.set(id, { inputs, blanks, over });
         quote.state = 'PENDING';
       } else pay(quote, inputs, blanks, over);
+      changed(quote);
       return quote;
     },
     settle: (ending) => {
@@ -122,6 +125,7 @@ export function createMintMelts(options: {
         if (ending === 'paid') pay(quote, inputs, blanks, over);
         else quote.state = 'UNPAID';
         waiting.delete(id);
+        changed(quote);
       }
     },
   };

@@ -37,8 +37,10 @@ export function createMintQuotes(options: {
   autoPay: boolean;
   /** Locks quotes to the key of whoever asked for them (NUT-20). */
   locks: boolean;
+  /** Told of every quote that was paid or issued. */
+  changed: (quote: MintQuote) => void;
 }): MintQuotes {
-  const { unit, book, clock, autoPay, locks } = options;
+  const { unit, book, clock, autoPay, locks, changed } = options;
   const quotes = new Map<string, MintQuote>();
 
   function find(id: string): MintQuote {
@@ -69,7 +71,9 @@ export function createMintQuotes(options: {
     },
     pay: (idOrInvoice) => {
       const quote = [...quotes.values()].find(({ request }) => request === idOrInvoice) ?? find(idOrInvoice);
-      if (quote.state === 'UNPAID') quote.state = 'PAID';
+      if (quote.state !== 'UNPAID') return;
+      quote.state = 'PAID';
+      changed(quote);
     },
     mint: (id, outputs, signature) => {
       const quote = find(id);
@@ -83,6 +87,7 @@ export function createMintQuotes(options: {
       book.checkOutputs(outputs);
       const signatures = book.sign(outputs);
       quote.state = 'ISSUED';
+      changed(quote);
       return signatures;
     },
   };

@@ -8,6 +8,7 @@ import type { MintKeys, MintKeyset } from './mint-keys.ts';
 import type { MintMelts } from './mint-melts.ts';
 import type { MintQuotes } from './mint-quotes.ts';
 import { MintRefusal } from './mint-refusal.ts';
+import { SOCKET_KINDS } from './mint-socket.ts';
 import type { MintStats } from './mint.ts';
 import { playInvoice } from './play-invoice.ts';
 
@@ -25,11 +26,13 @@ export function createMintRoutes(parts: {
   melts: MintMelts;
   stats: MintStats;
   clock: Clock;
+  /** Offers NUT-17. */
+  hints: boolean;
 }): (method: string, path: string) => MintRoute | undefined {
-  const { unit, keys, book, quotes, melts, stats, clock } = parts;
+  const { unit, keys, book, quotes, melts, stats, clock, hints } = parts;
 
   const fixed: Record<string, MintRoute['run']> = {
-    'GET /v1/info': () => info(unit, unixSeconds(clock)),
+    'GET /v1/info': () => info(unit, unixSeconds(clock), hints),
     'GET /v1/keys': () => ({
       keysets: keys
         .all()
@@ -98,7 +101,7 @@ const keysetOf = (keyset: MintKeyset) => ({
 });
 const keysOf = (keyset: MintKeyset) => ({ ...keysetOf(keyset), keys: keyset.publicKeys });
 
-function info(unit: Unit, time: number): unknown {
+function info(unit: Unit, time: number, hints: boolean): unknown {
   const bolt11 = { methods: [{ method: 'bolt11', unit, min_amount: 1, max_amount: 1_000_000_000 }] };
   const yes = { supported: true };
   return {
@@ -117,6 +120,7 @@ function info(unit: Unit, time: number): unknown {
       10: yes,
       11: yes,
       12: yes,
+      ...(hints && { 17: { supported: [{ method: 'bolt11', unit, commands: SOCKET_KINDS }] } }),
       20: yes,
     },
   };

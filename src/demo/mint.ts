@@ -11,6 +11,7 @@ import { createMintMelts, type MeltEnding, type MeltQuote } from './mint-melts.t
 import { createMintQuotes, type MintQuote } from './mint-quotes.ts';
 import { MintRefusal } from './mint-refusal.ts';
 import { createMintRoutes } from './mint-routes.ts';
+import { createMintSocket, type MintSocketHooks } from './mint-socket.ts';
 
 export type { MintFault } from './mint-faults.ts';
 export type { MeltEnding } from './mint-melts.ts';
@@ -34,6 +35,8 @@ export interface TestMintOptions {
   keysetVersion?: 0 | 1;
   /** Answers 11000 for inactive keysets and wrong sums, as nutshell 0.20 does. Default false: the code of the NUTs. */
   vagueCodes?: boolean;
+  /** Tells of its quotes over a WebSocket (NUT-17). Default true. */
+  hints?: boolean;
   clock?: Clock;
 }
 
@@ -62,6 +65,8 @@ export interface TestMint extends Omit<MintFaults, 'next'> {
   landLate: () => void;
   /** Shows the proof with this Y (NUT-07) as PENDING, or no longer. */
   setPending: (Y: string, pending: boolean) => void;
+  /** Its WebSockets (NUT-17). */
+  socket: MintSocketHooks;
   stats: MintStats;
   close: () => Promise<void>;
 }
@@ -79,8 +84,25 @@ export async function createTestMint(options: TestMintOptions = {}): Promise<Tes
   const { port = 0, unit = 'sat', feePpk = 0, dleq = true, autoPay = true, clock = systemClock } = options;
   const keys = createMintKeys({ unit, feePpk, dleq, keysetVersion: options.keysetVersion ?? 1 });
   const book = createMintBook(keys);
-  const quotes = createMintQuotes({ unit, book, clock, autoPay, locks: options.locks ?? true });
-  const melts = createMintMelts({ unit, book, clock, activeKeyset: () => keys.active().id });
+  const { hints = true, locks = true } = options;
+  const socket = createMintSocket({
+    current: (kind, id) => (kind === 'bolt11_mint_quote' ? quotes.quote(id) : melts.quote(id)),
+  });
+  const quotes = createMintQuotes({
+    unit,
+    book,
+    clock,
+    autoPay,
+    locks,
+    changed: (quote) => socket.changed('bolt11_mint_quote', quote),
+  });
+  const melts = createMintMelts({
+    unit,
+    book,
+    clock,
+    activeKeyset: () => keys.active().id,
+    changed: (quote) => socket.changed('bolt11_melt_quote', quote),
+  });
   const faults = createMintFaults(clock);
   const late: (() => void)[] = [];
   let conjured = 0;
@@ -91,7 +113,7 @@ export async function createTestMint(options: TestMintOptions = {}): Promise<Tes
       return conjured + book.totals().signed - book.totals().spent;
     },
   };
-  const routes = createMintRoutes({ unit, keys, book, quotes, melts, stats, clock });
+  const routes = createMintRoutes({ unit, keys, book, quotes, melts, stats, clock, hints });
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? '/').split('?')[0] ?? '/';
@@ -112,6 +134,7 @@ export async function createTestMint(options: TestMintOptions = {}): Promise<Tes
   const server = createServer((request, response) => {
     serve(request, response).catch(() => response.destroy());
   });
+  if (hints) socket.attach(server);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, '127.0.0.1', resolve);
@@ -151,10 +174,12 @@ export async function createTestMint(options: TestMintOptions = {}): Promise<Tes
       for (const land of late.splice(0)) land();
     },
     setPending: book.setPending,
+    socket: socket.hooks,
     stats,
     close: async () => {
       faults.resume();
       server.closeAllConnections();
+      socket.close();
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };

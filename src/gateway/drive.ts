@@ -1,5 +1,4 @@
 /** Driver: runs an operation until it is final, one runner per operation, with growing pauses, for as long as it takes. */
-import { setMaxListeners } from 'node:events';
 import type { OperationId } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import { type Logger, errorKind } from '../base/log.ts';
@@ -16,6 +15,11 @@ export interface StepResult {
 export interface Driver {
   /** Starts (or joins) the one runner of this operation. `attempt` counts from 0. */
   run: (id: OperationId, step: (attempt: number) => Promise<StepResult>, found?: 'found') => void;
+  /**
+   * Ends the pause of this operation if it only waits for somebody else. One that comes before the pause is remembered,
+   * so that what happened during a round is not missed by it.
+   */
+  wake: (id: OperationId) => void;
   /** True once the runner ended; false when it still runs after `ms`. Without a runner: true at once. */
   wait: (id: OperationId, ms: number) => Promise<boolean>;
   /** Resolves when no runner of this operation is left; at once if there is none. */
@@ -33,27 +37,37 @@ export function createDriver(parts: { clock: Clock; log: Logger }): Driver {
   const { clock, log } = parts;
   const runners = new Map<OperationId, Promise<void>>();
   const attempts = new Map<OperationId, number>();
+  const pauses = new Map<OperationId, { end: () => void; waits: boolean }>();
+  const woken = new Set<OperationId>();
   let halted = false;
-  const stop = new AbortController();
-  // One listener for each operation that waits; there is no leak to be warned of.
-  setMaxListeners(0, stop.signal);
+  let stopped = false;
+
+  async function rest(id: OperationId, ms: number, waits: boolean): Promise<void> {
+    // A mint that failed or asked for patience gets its pause whatever it says.
+    if (stopped || (waits && woken.delete(id))) return;
+    const pause = new AbortController();
+    pauses.set(id, { end: () => pause.abort(), waits });
+    await clock.sleep(ms, pause.signal);
+    pauses.delete(id);
+    if (waits) woken.delete(id);
+  }
 
   async function loop(id: OperationId, step: (attempt: number) => Promise<StepResult>): Promise<void> {
     let pause: number = LIMITS.mint.retryFirstMs;
-    for (let attempt = 0; !stop.signal.aborted; attempt++) {
+    for (let attempt = 0; !stopped; attempt++) {
       const result = await step(attempt);
       if (result.done) return;
       attempts.set(id, attempt + 1);
       if (attempt > 3 && result.waits !== true)
         log.warn('gateway.operation.unresolved', { operation: id, attempt });
-      await clock.sleep(result.retryAfterMs ?? pause, stop.signal);
+      await rest(id, result.retryAfterMs ?? pause, result.waits === true);
       pause = Math.min(pause * 2, LIMITS.mint.retryMaxMs);
     }
   }
 
   return {
     run: (id, step, found) => {
-      if (runners.has(id) || stop.signal.aborted) return;
+      if (runners.has(id) || stopped) return;
       if (found) attempts.set(id, 1);
       const runner = loop(id, step)
         .catch((error: unknown) => {
@@ -64,8 +78,15 @@ export function createDriver(parts: { clock: Clock; log: Logger }): Driver {
         .finally(() => {
           runners.delete(id);
           attempts.delete(id);
+          woken.delete(id);
         });
       runners.set(id, runner);
+    },
+    wake: (id) => {
+      if (!runners.has(id)) return;
+      woken.add(id);
+      const pause = pauses.get(id);
+      if (pause?.waits) pause.end();
     },
     wait: async (id, ms) => {
       const runner = runners.get(id);
@@ -87,7 +108,8 @@ export function createDriver(parts: { clock: Clock; log: Logger }): Driver {
       return was;
     },
     close: async () => {
-      stop.abort();
+      stopped = true;
+      for (const pause of pauses.values()) pause.end();
       await Promise.all(runners.values());
     },
   };

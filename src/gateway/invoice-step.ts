@@ -9,6 +9,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { MintOperation } from '../ledger/lightning.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import type { StepResult } from './drive.ts';
+import type { QuoteWatch } from './quote-watch.ts';
 
 export interface MintStep {
   run: (id: OperationId) => Promise<StepResult>;
@@ -18,10 +19,11 @@ export function createMintStep(parts: {
   ledger: Ledger;
   wallet: Wallet;
   sealer: Sealer;
+  watch: QuoteWatch;
   clock: Clock;
   log: Logger;
 }): MintStep {
-  const { ledger, wallet, sealer, clock, log } = parts;
+  const { ledger, wallet, sealer, watch, clock, log } = parts;
   const { lightning } = wallet;
   /** Invoices that nobody has paid yet: the more, the slower each is asked about. */
   const waiting = new Set<OperationId>();
@@ -110,18 +112,29 @@ export function createMintStep(parts: {
     }
   }
 
+  function wait({ id, mint, quote, expiresAt }: MintOperation): void {
+    waiting.add(id);
+    // Who pays an invoice after its end is not in a hurry.
+    if (unixSeconds(clock) >= expiresAt) watch.end(id);
+    else watch.begin(id, { kind: 'bolt11_mint_quote', mint, quote: sealer.open(quote, id) });
+  }
+  function endWait(id: OperationId): void {
+    waiting.delete(id);
+    watch.end(id);
+  }
+
   return {
     run: async (id) => {
       const operation = current(id);
       if (operation.state !== 'executing') return { done: true };
       if (operation.plan === undefined) {
-        waiting.add(id);
+        wait(operation);
         const seen = await look(operation);
         if (seen !== 'paid') {
-          if (seen.done) waiting.delete(id);
+          if (seen.done) endWait(id);
           return seen;
         }
-        waiting.delete(id);
+        endWait(id);
         if (!(await plan(operation))) return { done: false };
       }
       return mint(current(id));

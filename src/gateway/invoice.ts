@@ -15,6 +15,7 @@ import type { Driver } from './drive.ts';
 import { type InvoiceProof, type InvoiceStatus, createClaims, invoiceStatus } from './invoice-claim.ts';
 import { createMintStep } from './invoice-step.ts';
 import type { TopUpCredential } from './payer.ts';
+import { createQuoteWatch } from './quote-watch.ts';
 import { noMint } from './shelves.ts';
 
 export interface InvoiceRequest {
@@ -59,7 +60,8 @@ export function createInvoices(parts: {
 }): Invoices {
   const { ledger, wallet, sealer, driver, keySecret, clock, log } = parts;
   const claims = createClaims({ ledger, keySecret });
-  const step = createMintStep({ ledger, wallet, sealer, clock, log });
+  const watchQuotes = createQuoteWatch({ wallet, driver });
+  const step = createMintStep({ ledger, wallet, sealer, watch: watchQuotes, clock, log });
 
   interface Shelf {
     mint: string;

@@ -9,9 +9,16 @@ import { type Clock, unixSeconds } from '../base/time.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import type { StepResult } from './drive.ts';
 import { type MeltEnding, createReclaim } from './melt-reclaim.ts';
+import type { QuoteWatch } from './quote-watch.ts';
 
-export function createMeltStep(parts: { ledger: Ledger; wallet: Wallet; clock: Clock; log: Logger }) {
-  const { ledger, wallet, clock, log } = parts;
+export function createMeltStep(parts: {
+  ledger: Ledger;
+  wallet: Wallet;
+  watch: QuoteWatch;
+  clock: Clock;
+  log: Logger;
+}): (id: OperationId, firstAttempt: boolean) => Promise<StepResult> {
+  const { ledger, wallet, watch, clock, log } = parts;
   const reclaim = createReclaim({ ledger, wallet, settle, block, log });
   /** Payments of which nothing has left this process so far, because their mint asked for patience. */
   const unsent = new Set<OperationId>();
@@ -44,9 +51,8 @@ export function createMeltStep(parts: { ledger: Ledger; wallet: Wallet; clock: C
     }
   }
 
-  return async (id: OperationId, firstAttempt: boolean): Promise<StepResult> => {
-    const operation = ledger.operation(id);
-    invariant(operation?.kind === 'melt', 'a melt operation keeps its kind');
+  async function round(operation: MeltOperation, firstAttempt: boolean): Promise<StepResult> {
+    const { id } = operation;
     if (operation.state !== 'executing') return { done: true };
     const { mint, unit, quote, amount, feeReserve, spend } = operation;
     invariant(spend !== undefined, 'an executing melt keeps its inputs');
@@ -67,6 +73,18 @@ export function createMeltStep(parts: { ledger: Ledger; wallet: Wallet; clock: C
     }
     if (isFirst && result.outcome === 'unresolved' && result.unsent === true) unsent.add(id);
     return settle(operation, result);
+  }
+
+  return async (id, firstAttempt) => {
+    const operation = ledger.operation(id);
+    invariant(operation?.kind === 'melt', 'a melt operation keeps its kind');
+    const result = await round(operation, firstAttempt);
+    if (result.done) watch.end(id);
+    else if (result.waits) {
+      const { mint, quote } = operation;
+      watch.begin(id, { kind: 'bolt11_melt_quote', mint, quote });
+    }
+    return result;
   };
 }
 

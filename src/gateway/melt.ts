@@ -22,6 +22,7 @@ import {
   tooSmall,
 } from './melt-end.ts';
 import { createMeltStep } from './melt-step.ts';
+import { createQuoteWatch } from './quote-watch.ts';
 import { type Shelf, noMint, richestShelves } from './shelves.ts';
 
 export interface MeltOrder {
@@ -68,7 +69,8 @@ export function createMelts(parts: {
 }): Melts {
   const { ledger, wallet, driver, clock, log } = parts;
   const { lightning } = wallet;
-  const step = createMeltStep({ ledger, wallet, clock, log });
+  const watch = createQuoteWatch({ wallet, driver });
+  const step = createMeltStep({ ledger, wallet, watch, clock, log });
 
   const endOf = async (id: OperationId, replayed: boolean): Promise<Remitted> => {
     await driver.wait(id, LIMITS.mint.clientWaitMs);

@@ -156,6 +156,7 @@ export function createLightning(parts: {
       if (state === undefined) return 'unknown';
       return state === 'PAID' ? 'paid' : state === 'ISSUED' ? 'issued' : 'unpaid';
     },
+    watchQuote: (url, kind, quote, look) => mints.get(url).hints.watch(kind, quote, look),
     mintTokens: (request) => guarded(mintTokens(request)),
     mintOutputs: async (url, unit, amount) => {
       const { keysets } = mints.get(url);

@@ -1,6 +1,7 @@
 /** Lightning through mints: invoices that a mint sells ecash for, invoices that it pays for ecash (NUT-04, NUT-05). */
 import type { Unit } from '../base/money.ts';
 import type { OutputPlan, StoredProof } from '../base/proof.ts';
+import type { HintKind } from './hint-frames.ts';
 
 /** What a bolt11 invoice says about itself, as far as anybody here needs it. */
 export interface Invoice {
@@ -102,6 +103,12 @@ export interface LightningWallet {
   /** Throws NodeError: invalid_amount, mint_unreachable, mint_rate_limited, mint_quarantined. */
   mintQuote: (request: MintQuoteRequest) => Promise<MintQuote>;
   mintQuoteState: (mint: string, quote: string) => Promise<MintQuoteState>;
+  /**
+   * Calls `look` a few times at most, when the mint says by itself that something happened to a quote (NUT-17). Whether
+   * that is so is for the next request to find out: a mint can lie, repeat itself, stay silent or offer no such thing.
+   * The result ends it.
+   */
+  watchQuote: (mint: string, kind: HintKind, quote: string, look: () => void) => () => void;
   /** One round for a paid quote: ask, and if in doubt restore (NUT-09). Never throws for anything a mint can do. */
   mintTokens: (request: MintRequest) => Promise<MintOutcome>;
   /** Outputs for an amount on the mint's active keyset. Throws NodeError mint_unreachable. */

@@ -4,6 +4,7 @@ import { LIMITS } from '../base/limits.ts';
 import { errorKind, type Logger } from '../base/log.ts';
 import type { Unit } from '../base/money.ts';
 import type { Clock } from '../base/time.ts';
+import { createHints, type Hints } from './hints.ts';
 import { createKeysetMemory, type WalletMemory } from './keyset-memory.ts';
 import { createKeysets, type Keysets } from './keysets.ts';
 import { createMintClient, type MintClient } from './mint-http.ts';
@@ -22,6 +23,7 @@ export interface Mint {
   units: Unit[];
   client: MintClient;
   keysets: Keysets;
+  hints: Hints;
   /** It signed something else than asked, or lies about keysets: take nothing new from it until the process ends. */
   quarantine: (why: string) => void;
   quarantined: () => boolean;
@@ -92,6 +94,7 @@ export function createMints(options: {
         claim,
         accuse: quarantine,
       }),
+      hints: createHints({ url, units, allowPrivate, client, clock, log }),
       quarantined: () => quarantined,
       quarantine,
     };
@@ -116,7 +119,10 @@ export function createMints(options: {
       );
     },
     close: () => {
-      for (const mint of mints.values()) mint.client.close();
+      for (const { hints, client } of mints.values()) {
+        hints.close();
+        client.close();
+      }
     },
   };
 }

@@ -59,3 +59,36 @@ test('closing stops between two rounds', async () => {
   await driver.close();
   expect(driver.running()).toBe(0);
 });
+
+test('whoever only waits is woken early, also by what came before the pause; one that failed is not', async () => {
+  const clock = fakeClock();
+  const driver = createDriver({ clock, log: silentLogger });
+  let waits = true;
+  let calls = 0;
+  driver.wake(id);
+  driver.run(id, async () => {
+    calls += 1;
+    if (calls === 3) driver.wake(id);
+    return { done: false, waits, retryAfterMs: 3_600_000 };
+  });
+  await clock.advance(0);
+  expect(calls).toBe(1);
+  driver.wake(id);
+  driver.wake(id);
+  await clock.advance(0);
+  expect(calls).toBe(2);
+  await clock.advance(0);
+  expect(calls).toBe(2);
+  driver.wake(id);
+  await clock.advance(0);
+  await clock.advance(0);
+  expect(calls).toBe(4);
+  waits = false;
+  driver.wake(id);
+  await clock.advance(0);
+  expect(calls).toBe(5);
+  driver.wake(id);
+  await clock.advance(0);
+  expect(calls).toBe(5);
+  await driver.close();
+});

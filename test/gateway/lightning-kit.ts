@@ -43,7 +43,7 @@ export interface Crash {
 
 export async function newLightningTill(options: TestMintOptions = {}) {
   const clock = fakeClock();
-  const mint = await createTestMint({ dleq: false, autoPay: false, clock, ...options });
+  const mint = await createTestMint({ dleq: false, autoPay: false, hints: false, clock, ...options });
   const address = await createTestAddress({ clock });
   const place = await newPlace();
   const log: LogLine[] = [];

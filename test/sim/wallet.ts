@@ -205,6 +205,8 @@ export function createSimWallet(parts: {
         quarantined = true;
       },
       quarantined: () => quarantined,
+      // Hints change when a quote is asked about, not what is believed: these mints give none.
+      hints: { watch: () => () => undefined, close: () => undefined },
       keysets: {
         loaded: () => !stale,
         load,
