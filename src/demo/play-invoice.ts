@@ -15,6 +15,11 @@ export interface PlayInvoiceOptions {
   descriptionHash?: string;
 }
 
+/** BOLT 9: a payer must know variable onions (bit 8) and payment secrets (bit 14); strict readers insist on both. */
+const FEATURES = (1n << 8n) | (1n << 14n);
+/** Order of secp256k1. */
+const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
+
 /** 1 msat is 10 pico-bitcoin. */
 export function playInvoice(msats: number, options: PlayInvoiceOptions = {}): string {
   const { timestamp = Math.floor(Date.now() / 1000), expirySeconds = 3_600 } = options;
@@ -24,6 +29,7 @@ export function playInvoice(msats: number, options: PlayInvoiceOptions = {}): st
     ...field('p', wordsOf(BigInt(`0x${paymentHash}`) << 4n, 52)),
     ...field('s', wordsOf(BigInt(`0x${sha256Hex(systemRandom(32))}`) << 4n, 52)),
     ...field('x', wordsOf(BigInt(expirySeconds), 7)),
+    ...field('9', wordsOf(FEATURES, 3)),
     ...(options.descriptionHash === undefined
       ? field('d', wordsOf(BigInt(`0x${Buffer.from('play').toString('hex')}`) << 3n, 7))
       : field('h', wordsOf(BigInt(`0x${options.descriptionHash}`) << 4n, 52))),
@@ -56,7 +62,11 @@ function signatureOf(prefix: string, words: readonly number[]): number[] {
   const bytes = (bits.match(/.{1,8}/g) ?? []).map((byte) => parseInt(byte.padEnd(8, '0'), 2));
   const message = Buffer.concat([Buffer.from(prefix), Buffer.from(bytes)]);
   const signature = sign('sha256', message, { key: PAYEE, dsaEncoding: 'ieee-p1363' });
-  return wordsOf(BigInt(`0x${signature.toString('hex')}00`), 104);
+  const r = BigInt(`0x${signature.subarray(0, 32).toString('hex')}`);
+  const s = BigInt(`0x${signature.subarray(32).toString('hex')}`);
+  // Of the two valid ones, strict readers take the lower s only.
+  const low = s > ORDER / 2n ? ORDER - s : s;
+  return wordsOf((r << 264n) | (low << 8n), 104);
 }
 
 function wordsOf(value: bigint, count: number): number[] {

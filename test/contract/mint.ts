@@ -73,6 +73,21 @@ export const MINT_CONTRACT: ContractCase[] = [
     },
   },
   {
+    name: 'a payment of an invoice is told of by the mint itself (NUT-17)',
+    run: async ({ wallet, mint, pay }) => {
+      const quote = await wallet.lightning.mintQuote({ mint, unit: 'sat', amount: 16, lock: 'contract 5' });
+      let end: (() => void) | undefined;
+      const told = new Promise<boolean>((resolve) => {
+        end = wallet.lightning.watchQuote(mint, 'bolt11_mint_quote', quote.quote, () => resolve(true));
+        setTimeout(() => resolve(false), 20_000).unref();
+      });
+      await pay(quote);
+      const isTold = await told;
+      end?.();
+      must(isTold, 'a hint arrives');
+    },
+  },
+  {
     name: 'another lock does not mint a paid quote',
     run: async ({ wallet, mint, pay, plan }) => {
       const quote = await wallet.lightning.mintQuote({ mint, unit: 'sat', amount: 8, lock: 'contract 3' });

@@ -1,12 +1,11 @@
 /**
- * Interop: the payment story against software that this project did not write: the nutshell mint and the Python
- * openai SDK, in a virtual environment given by INTEROP_VENV. Prints `N passed, N failed`; skips with one line.
+ * Interop: software that this project did not write. The contract of a mint runs against nutshell (in a virtual
+ * environment given by INTEROP_VENV) and cdk-mintd (CDK_MINTD, or on PATH); the payment story against nutshell and the
+ * Python openai SDK. Prints `N passed, N failed`, and one line for each mint that is not installed.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -16,6 +15,7 @@ import { createBuyer, walletInfo } from '../../src/demo/buyer.ts';
 import { createTestModel } from '../../src/demo/model.ts';
 import { createNode, initNode } from '../../src/node.ts';
 import { MINT_CONTRACT } from '../contract/mint.ts';
+import { type RealMint, freePort, installedMints, startCdk, startNutshell } from './mints.ts';
 import { createWallet } from '../../src/wallet/cashu.ts';
 import type { Wallet } from '../../src/wallet/wallet.ts';
 import { systemClock } from '../../src/base/time.ts';
@@ -24,7 +24,6 @@ import { type OutputPlan } from '../../src/base/proof.ts';
 const run = promisify(execFile);
 const venv = process.env['INTEROP_VENV'] ?? '';
 const MODEL = 'demo/echo';
-const INPUT_FEE_PPK = 100;
 
 let passed = 0;
 let failed = 0;
@@ -34,57 +33,7 @@ function check(what: string, truth: boolean): void {
   process.stdout.write(`${truth ? 'ok     ' : 'FAILED '} ${what}\n`);
 }
 
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise<void>((resolve) => probe.close(() => resolve()));
-  return port;
-}
-
-async function startMint(dir: string): Promise<{ url: string; stop: () => Promise<void> }> {
-  const port = await freePort();
-  const child: ChildProcess = spawn(join(venv, 'bin/mint'), [], {
-    cwd: dir,
-    stdio: 'ignore',
-    env: {
-      PATH: process.env['PATH'],
-      HOME: dir,
-      MINT_PRIVATE_KEY: 'interop',
-      MINT_BACKEND_BOLT11_SAT: 'FakeWallet',
-      MINT_DATABASE: join(dir, 'mint-db'),
-      MINT_LISTEN_HOST: '127.0.0.1',
-      MINT_LISTEN_PORT: String(port),
-      MINT_INPUT_FEE_PPK: String(INPUT_FEE_PPK),
-      MINT_RATE_LIMIT: 'FALSE',
-      FAKEWALLET_BRR: 'TRUE',
-      FAKEWALLET_DELAY_INCOMING_PAYMENT: '0',
-      FAKEWALLET_DELAY_OUTGOING_PAYMENT: '0',
-      TOR: 'FALSE',
-    },
-  });
-  const url = `http://127.0.0.1:${port}`;
-  for (let tries = 0; tries < 240; tries++) {
-    const up = await fetch(`${url}/v1/info`).then(
-      (answer) => answer.ok,
-      () => false,
-    );
-    if (up) {
-      const stop = async (): Promise<void> => {
-        const ended = new Promise((resolve) => child.once('exit', resolve));
-        child.kill('SIGTERM');
-        await ended;
-      };
-      return { url, stop };
-    }
-    if (child.exitCode !== null) throw new Error(`nutshell ended with code ${child.exitCode}`);
-    await new Promise((resolve) => setTimeout(resolve, 250));
-  }
-  child.kill('SIGKILL');
-  throw new Error('nutshell did not start within a minute');
-}
-
-/** FakeWallet pays by itself, a moment later. */
+/** Mints with a fake wallet pay their own invoices, a moment later. */
 async function paidSoon(wallet: Wallet, mint: string, quote: string): Promise<void> {
   for (let tries = 0; tries < 100; tries++) {
     if ((await wallet.lightning.mintQuoteState(mint, quote)) === 'paid') return;
@@ -93,7 +42,7 @@ async function paidSoon(wallet: Wallet, mint: string, quote: string): Promise<vo
 }
 
 /** The suite that the play-money mint passes in `npm test`; the mint pays its own invoices here. */
-async function contract(mint: string): Promise<void> {
+async function contract({ name: who, url: mint }: RealMint): Promise<void> {
   const wallet = createWallet({
     mints: [{ url: mint, unit: 'sat', allowPrivate: true }],
     seed: randomBytes(64),
@@ -117,7 +66,7 @@ async function contract(mint: string): Promise<void> {
         () => '',
         (error: unknown) => `: ${String(error)}`,
       );
-      check(`nutshell: ${name}${why}`, why === '');
+      check(`${who}: ${name}${why}`, why === '');
     }
   } finally {
     await wallet.close();
@@ -229,25 +178,33 @@ const settings = (mintUrl: string, port: number, modelUrl: string) => ({
   pricing: { btc_usd: 100_000 },
 });
 
-async function main(): Promise<void> {
-  if (venv === '' || !existsSync(join(venv, 'bin/mint'))) {
-    process.stdout.write(
-      'interop skipped: INTEROP_VENV has no nutshell mint (pip install cashu==0.20.3 openai)\n',
-    );
-    return;
-  }
+/** A mint in a directory of its own, which ends with the work. */
+async function withMint(
+  start: (dir: string) => Promise<RealMint>,
+  work: (mint: RealMint, dir: string) => Promise<void>,
+): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'routstr-interop-'));
   try {
-    const mint = await startMint(dir);
-    try {
-      await contract(mint.url);
-      await story(dir, mint.url);
-    } finally {
-      await mint.stop();
-    }
+    const mint = await start(dir);
+    await work(mint, dir).finally(() => mint.stop());
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
+}
+
+async function main(): Promise<void> {
+  const { nutshell, cdk, skipped } = installedMints();
+  for (const line of skipped) process.stdout.write(`${line}\n`);
+  if (nutshell !== undefined)
+    await withMint(
+      (dir) => startNutshell(nutshell, dir),
+      async (mint, dir) => {
+        await contract(mint);
+        await story(dir, mint.url);
+      },
+    );
+  if (cdk !== undefined) await withMint((dir) => startCdk(cdk, dir), contract);
+  if (nutshell === undefined && cdk === undefined) return;
   process.stdout.write(`${passed} passed, ${failed} failed\n`);
   process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 }
