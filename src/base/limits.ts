@@ -568,6 +568,13 @@ export const LIMITS = {
     strangersBurst: 60,
     /** Messages of one key that wait for the answer to the one before. */
     waitingMax: 8,
+    /** The same for messages with tokens, which nobody should have to paste twice. */
+    moneyWaitingMax: 64,
+    /** Beyond the budgets above: notices that a token was not taken, for each key and for all of them. */
+    noticesPerSecond: 10 / 3_600,
+    noticesBurst: 3,
+    allNoticesPerSecond: 0.5,
+    allNoticesBurst: 30,
     /** Whoever reads an answer to a prompt after an hour has gone on; commands are taken as long as relays keep them. */
     promptSecondsMax: 3_600,
     commandSecondsMax: 3 * 86_400,

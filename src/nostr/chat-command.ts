@@ -4,7 +4,7 @@ import { Secret } from '../base/secret.ts';
 
 export type ChatCommand =
   /** Ecash anywhere in the text makes it a deposit, whatever else it says. */
-  | { kind: 'deposit'; tokens: Secret[] }
+  | { kind: 'deposit'; tokens: Secret[]; /** So many more were in it, and are not taken. */ beyond: number }
   | { kind: 'help' | 'balance' | 'new' | 'stop' }
   | { kind: 'models' | 'model' | 'price' | 'system'; text: string }
   | { kind: 'topup'; sats: number }
@@ -22,7 +22,11 @@ const FRAME = /^\{(?=[\s\S]*"t"\s*:\s*"(?:req|part|cancel|ack|get|ping)")[\s\S]*
 
 export function readChat(message: string): ChatCommand {
   const tokens = message.match(TOKEN);
-  if (tokens) return { kind: 'deposit', tokens: distinct(tokens).map((token) => new Secret(token)) };
+  if (tokens) {
+    const distinct = [...new Set(tokens)];
+    const taken = distinct.slice(0, LIMITS.chat.tokensMax).map((token) => new Secret(token));
+    return { kind: 'deposit', tokens: taken, beyond: distinct.length - taken.length };
+  }
   const text = message.trim();
   if (text === '') return { kind: 'nothing' };
   if (FRAME.test(text)) return wrong('This is a frame of dmi/1, which belongs into a rumor of kind 28421.');
@@ -30,8 +34,6 @@ export function readChat(message: string): ChatCommand {
   const [, word = '', rest = ''] = /^\/(\S*)\s*([\s\S]*)$/.exec(text) ?? [];
   return command(word.toLowerCase(), rest.trim());
 }
-
-const distinct = (tokens: string[]): string[] => [...new Set(tokens)].slice(0, LIMITS.chat.tokensMax);
 
 function command(word: string, rest: string): ChatCommand {
   switch (word) {

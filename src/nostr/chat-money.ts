@@ -10,9 +10,14 @@ import type { Credential } from '../gateway/request.ts';
 import type { Address, Pending, PendingList } from './chat-pending.ts';
 import { amount, refusal } from './chat-words.ts';
 
+export interface Deposited {
+  text: string;
+  isUntaken: boolean;
+}
+
 export interface ChatMoney {
-  /** What to tell about each token. */
-  deposit: (to: Address, tokens: readonly Secret[]) => Promise<string>;
+  /** What to tell about each token. `isUntaken`: one is still good and may be sent again, which its owner must hear. */
+  deposit: (to: Address, tokens: readonly Secret[], beyond: number) => Promise<Deposited>;
   /** What to tell; the invoice stands alone, so that it can be copied. */
   invoice: (to: Address, sats: number) => Promise<string[]>;
   /** Tells it itself, now or as soon as the mint answers and a relay takes it. */
@@ -44,22 +49,35 @@ export function createChatMoney(parts: {
   const balance = async (sender: string): Promise<string> =>
     amount((await accounts.info(credentialOf(sender))).spendable);
 
-  async function depositOne(to: Address, token: Secret): Promise<string> {
+  async function depositOne(to: Address, token: Secret): Promise<Deposited> {
     const { id, sender, from } = to;
     try {
       const { credited, replayed } = await accounts.topUp(credentialOf(sender), token);
       const what = replayed ? 'This token was paid in before' : 'Received';
-      return `${what}: ${amount(credited)}. Your balance is ${await balance(sender)}.`;
+      const text = `${what}: ${amount(credited)}. Your balance is ${await balance(sender)}.`;
+      return { text, isUntaken: false };
     } catch (error) {
       if (!(error instanceof NodeError)) throw error;
       const operation = error.options.metadata?.['operation_id'];
       if (error.code === 'mint_unreachable' && typeof operation === 'string') {
         // Several tokens may come in one message.
         const name = `${id}:${operation}`;
-        await pending.add({ id: name, sender, from, at: unixSeconds(clock), kind: 'deposit', operation });
-        return 'The mint is slow. Your token is on record and credited once; I write when it is.';
+        const noted = await pending.add({
+          id: name,
+          sender,
+          from,
+          at: unixSeconds(clock),
+          kind: 'deposit',
+          operation,
+        });
+        const after = noted ? 'I write when it is' : '/balance tells when it is';
+        return {
+          text: `The mint is slow. Your token is on record and credited once; ${after}.`,
+          isUntaken: false,
+        };
       }
-      return `This token was not credited: ${error.message}`;
+      const isUntaken = error.status >= 500 || error.status === 429;
+      return { text: `This token was not credited: ${error.message}`, isUntaken };
     }
   }
 
@@ -129,10 +147,15 @@ export function createChatMoney(parts: {
   }
 
   return {
-    deposit: async (to, tokens) => {
-      const told: string[] = [];
+    deposit: async (to, tokens, beyond) => {
+      const told: Deposited[] = [];
       for (const token of tokens) told.push(await depositOne(to, token));
-      return told.join('\n');
+      const more = `${beyond} more were not taken: at most ${LIMITS.chat.tokensMax} in one message.`;
+      const lines = told.map(({ text }) => text);
+      return {
+        text: [...lines, ...(beyond > 0 ? [`${more} Send them in another one.`] : [])].join('\n'),
+        isUntaken: beyond > 0 || told.some((each) => each.isUntaken),
+      };
     },
 
     invoice: async (to, sats) => {

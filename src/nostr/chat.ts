@@ -9,7 +9,7 @@ import { LIMITS } from '../base/limits.ts';
 import { errorKind, type Logger } from '../base/log.ts';
 import { type Clock, unixSeconds } from '../base/time.ts';
 import type { Gateway } from '../gateway/gateway.ts';
-import { createBudget, createBudgets } from './budget.ts';
+import { createChatBudgets } from './chat-budgets.ts';
 import { type ChatCommand, readChat } from './chat-command.ts';
 import { createChatMemory } from './chat-memory.ts';
 import { createChatMoney, credentialOf } from './chat-money.ts';
@@ -23,6 +23,14 @@ export interface ChatMessage extends Address {
   text: string;
   /** Unix seconds, as the author says. */
   createdAt: number;
+}
+
+/** One sender's messages, answered in their order. */
+interface Line {
+  waiting: number;
+  end: Promise<void>;
+  stop: Cancel | undefined;
+  isFullTold: boolean;
 }
 
 export interface Chat {
@@ -51,16 +59,10 @@ export function createChat(parts: {
   const memory = createChatMemory({ clock });
   const pending = createPendingList({ store, clock });
   const money = createChatMoney({ gateway, pending, tell, clock, log });
-  const budgets = createBudgets({ perSecond: chat.perSecond, burst: chat.burst, clock });
-  const strangers = createBudgets({ perSecond: chat.strangerPerSecond, burst: chat.strangerBurst, clock });
-  const allStrangers = createBudget({
-    perSecond: chat.strangersPerSecond,
-    burst: chat.strangersBurst,
-    clock,
-  });
+  const budgets = createChatBudgets({ gateway, clock });
   /** Ids of rumors that were taken up; the oldest are forgotten. What moves money is once for ever in the ledger. */
   const seen = new Set<string>();
-  const lines = new Map<string, { waiting: number; end: Promise<void>; stop: Cancel | undefined }>();
+  const lines = new Map<string, Line>();
   const stopped = new AbortController();
   let looking: Promise<void> | undefined;
 
@@ -72,13 +74,6 @@ export function createChat(parts: {
     const [oldest] = seen;
     if (seen.size > chat.seenMax && oldest !== undefined) seen.delete(oldest);
     return true;
-  }
-
-  /** Strangers can make up keys without end, so all of them together have a budget, too. */
-  async function mayBeAnswered(sender: string): Promise<boolean> {
-    const { account, spendable } = await gateway.accounts.info(credentialOf(sender));
-    if (spendable > 0 || account.totalRequests > 0) return true;
-    return strangers.take(sender) && allStrangers.take();
   }
 
   const find = (name: string): ChatModel | undefined =>
@@ -107,14 +102,15 @@ export function createChat(parts: {
     return said + footer(receipt.cost.total, receipt.balance, model.id);
   }
 
-  async function replyTo(message: ChatMessage, command: ChatCommand): Promise<string | string[] | undefined> {
+  async function replyTo(
+    message: ChatMessage,
+    command: Exclude<ChatCommand, { kind: 'deposit' }>,
+  ): Promise<string | string[] | undefined> {
     const { sender } = message;
     switch (command.kind) {
       case 'nothing':
       case 'stop':
         return undefined;
-      case 'deposit':
-        return money.deposit(message, command.tokens);
       case 'help':
         return HELP;
       case 'wrong':
@@ -153,12 +149,23 @@ export function createChat(parts: {
     }
   }
 
+  /** A stranger's good token has made him none; whoever sends junk is told so a few times. */
+  async function takeMoney(
+    message: ChatMessage,
+    { tokens, beyond }: Extract<ChatCommand, { kind: 'deposit' }>,
+    isAllowed: boolean,
+  ): Promise<void> {
+    const { sender } = message;
+    const { text, isUntaken } = await money.deposit(message, tokens, beyond);
+    if ((isAllowed && (await budgets.mayBeAnswered(sender))) || (isUntaken && budgets.mayBeNoticed(sender)))
+      await tell(message, [text]);
+  }
+
   /** @param isAllowed false: money beyond the budget of its sender, which is taken without a word. */
   async function answer(message: ChatMessage, command: ChatCommand, isAllowed: boolean): Promise<void> {
     try {
+      if (command.kind === 'deposit') return await takeMoney(message, command, isAllowed);
       const texts = await replyTo(message, command);
-      // A stranger's good token has made him none; whoever sends junk is told so a few times.
-      if (command.kind === 'deposit' && !(isAllowed && (await mayBeAnswered(message.sender)))) return;
       if (texts !== undefined) await tell(message, typeof texts === 'string' ? [texts] : texts);
     } catch (error) {
       const known = error instanceof NodeError;
@@ -171,9 +178,9 @@ export function createChat(parts: {
   /** One after the other, so that a conversation is in order and an account is not asked for two holds at once. */
   async function inLine(message: ChatMessage, command: ChatCommand, isAllowed: boolean): Promise<void> {
     const { sender } = message;
-    const line = lines.get(sender) ?? { waiting: 0, end: Promise.resolve(), stop: undefined };
-    if (line.waiting >= chat.waitingMax && !isAllowed) return;
-    if (line.waiting >= chat.waitingMax)
+    const line = lines.get(sender) ?? newLine();
+    if (command.kind === 'deposit' && line.waiting >= chat.moneyWaitingMax) return refuseMoney(message, line);
+    if (command.kind !== 'deposit' && line.waiting >= chat.waitingMax)
       return void (await tell(message, [
         'You write faster than I can answer; nothing was charged for this.',
       ]));
@@ -188,6 +195,17 @@ export function createChat(parts: {
     }
   }
 
+  /** Told once for all that do not fit; each of them is taken when it comes again. */
+  async function refuseMoney({ id, ...to }: ChatMessage, line: Line): Promise<void> {
+    seen.delete(id);
+    log.warn('nostr.chat.full', { waiting: line.waiting });
+    if (line.isFullTold) return;
+    line.isFullTold = true;
+    await tell({ id, ...to }, [
+      'These are more tokens than I can take at once. Those that I do not confirm were not taken; send them again later.',
+    ]);
+  }
+
   async function take(message: ChatMessage): Promise<void> {
     const { id, sender, text, createdAt } = message;
     const command = readChat(text);
@@ -196,9 +214,9 @@ export function createChat(parts: {
     const isMoney = command.kind === 'deposit';
     if (!isMoney && (age > chat.commandSecondsMax || age < -chat.futureSecondsMax)) return;
     if (!isNew(id)) return;
-    const isAllowed = budgets.take(sender);
+    const isAllowed = budgets.mayWrite(sender);
     if (!isMoney && !isAllowed) return;
-    if (!isMoney && !(await mayBeAnswered(sender))) return;
+    if (!isMoney && !(await budgets.mayBeAnswered(sender))) return;
     if (command.kind === 'stop') {
       const running = lines.get(sender)?.stop;
       if (running) cancel(running);
@@ -227,3 +245,5 @@ export function createChat(parts: {
     },
   };
 }
+
+const newLine = (): Line => ({ waiting: 0, end: Promise.resolve(), stop: undefined, isFullTold: false });

@@ -5,6 +5,7 @@ import { unixSeconds } from '../../src/base/time.ts';
 import { accountOfPubkey } from '../../src/base/id.ts';
 import { readChat } from '../../src/nostr/chat-command.ts';
 import { amount, cut } from '../../src/nostr/chat-words.ts';
+import { NodeError } from '../../src/base/error.ts';
 import { refuses, signs } from '../gateway/kit.ts';
 import { until } from '../e2e/support.ts';
 import { SIM_MODEL } from '../sim/upstream.ts';
@@ -236,6 +237,60 @@ test('junk that looks like tokens is told a few times only, and a good token is 
   expect(replies).toHaveLength(LIMITS.chat.strangerBurst);
   expect(await bot.say(ecash(50, 'good'))).toEqual([]);
   expect(bot.balance()).toBe(50_000);
+});
+
+test('tokens that are pasted while a slow answer is made all wait their turn, and are all taken', async () => {
+  const bot = await newChat();
+  await bot.say(ecash(5_000, 'first'));
+  bot.model.pause();
+  const slow = bot.say('one two');
+  await until('it began', () => bot.model.requests.length === 1);
+  const pasted = Array.from({ length: 30 }, (_, i) => bot.say(ecash(10, `pasted ${i}`)));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  bot.model.resume();
+  await Promise.all([slow, ...pasted]);
+  const { cost } = costOf(bot.told.find(({ text }) => COST.test(text))?.text);
+  expect(bot.balance()).toBe(5_300_000 - cost);
+});
+
+test('a token for which there is no room is not taken, its sender hears of it, and it is good when it comes again', async () => {
+  const bot = await newChat();
+  await bot.say(ecash(5_000, 'first'));
+  bot.model.pause();
+  const slow = bot.say('one two');
+  await until('it began', () => bot.model.requests.length === 1);
+  const many = LIMITS.chat.moneyWaitingMax + 3;
+  const messages = Array.from({ length: many }, (_, i) => bot.message(ecash(10, `many ${i}`)));
+  const before = bot.told.length;
+  const answers = messages.map((message) => bot.say(message));
+  await until('refused', () => bot.told.length > before);
+  expect(bot.told.slice(before).map(({ text }) => text)).toEqual([expect.stringContaining('not taken')]);
+  bot.model.resume();
+  await Promise.all([slow, ...answers]);
+  const missing = bot.balance();
+  for (const message of messages.slice(-4)) await bot.say(message);
+  expect(bot.balance()).toBe(missing + 40_000);
+  for (const message of messages) await bot.say(message);
+  expect(bot.balance()).toBe(missing + 40_000);
+});
+
+test('of a token that was not taken while its mint was away its owner hears, however much was sent before', async () => {
+  const bot = await newChat();
+  for (let i = 0; i < 40; i++) await bot.say(`cashuB${'x'.repeat(40)}${i}`);
+  const { planReceive } = bot.wallet;
+  bot.wallet.planReceive = () => Promise.reject(new NodeError('mint_unreachable', 'The mint is away.'));
+  expect(await bot.say(ecash(50, 'good'))).toEqual([expect.stringContaining('was not credited')]);
+  bot.wallet.planReceive = planReceive;
+  await bot.say(ecash(50, 'good'));
+  expect(bot.balance()).toBe(50_000);
+});
+
+test('of more tokens than one message may have the rest is named', async () => {
+  const bot = await newChat();
+  const tokens = Array.from({ length: LIMITS.chat.tokensMax + 2 }, (_, i) => ecash(10, `one of many ${i}`));
+  const [text] = await bot.say(tokens.join(' '));
+  expect(text).toContain('2 more were not taken');
+  expect(bot.balance()).toBe(LIMITS.chat.tokensMax * 10_000);
 });
 
 test('a balance that does not cover the question is told in numbers, and nothing is charged', async () => {
