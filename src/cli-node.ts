@@ -65,11 +65,11 @@ async function audit(context: CommandContext, options: CommonOptions & { offline
     offline: options.offline === true,
     log: createLogger({ level: 'error' }),
   });
-  context.output(options).result(report, () => auditText(report));
+  context.output(options).result(report, () => auditText(report, isSound(report)));
   if (!isSound(report)) context.exit(EXIT.error);
 }
 
-function auditText(report: AuditReport): string {
+function auditText(report: AuditReport, isSound: boolean): string {
   const amounts = (group: Readonly<Record<string, number>>): string[] =>
     Object.entries(group).map(([name, amount]) => `  ${name.padEnd(48)} ${String(amount).padStart(16)} msat`);
   return [
@@ -82,6 +82,9 @@ function auditText(report: AuditReport): string {
     ...amounts(report.liabilities),
     'equity',
     ...amounts(report.equity),
+    ...(report.equity_msat < 0 && isSound
+      ? [`${-report.equity_msat} msat of mint fees are not earned yet; \`wallet receive\` puts them in`]
+      : []),
     ...(report.mints ?? []).map(({ mint, unit, reachable, unspent, pending, spent }) =>
       reachable
         ? `${mint} (${unit}): ${unspent} proofs unspent, ${pending} pending, ${spent} spent`

@@ -62,7 +62,7 @@ async function balance(context: CommandContext, options: CommonOptions): Promise
       ]),
     ].join('\n'),
   );
-  if (report.drift_msat !== 0 || report.equity_msat < 0) context.exit(EXIT.error);
+  if (report.drift_msat !== 0 || report.equity_msat < report.keyset_fees_msat) context.exit(EXIT.error);
 }
 
 async function recover(context: CommandContext, options: WithDryRun & { retry?: string }): Promise<void> {

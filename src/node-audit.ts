@@ -36,14 +36,21 @@ export interface MintAudit {
   spent: number;
 }
 
-/** The books balance, nobody else's money was taken out of them, no proof of ours is spent, the mirror is whole. */
+/**
+ * The books balance, nobody else's money was taken out of them, no proof of ours is spent, the mirror is whole. Fees that
+ * kept clients' money alive before anything was earned are owed by the operator, and no fault (ADR 7).
+ */
 export const isSound = ({
   drift_msat: drift,
-  equity_msat: equity,
+  equity_msat: total,
+  equity,
   mirror,
   mints = [],
-}: AuditReport): boolean =>
-  drift === 0 && equity >= 0 && mints.every(({ spent }) => spent === 0) && mirror?.state !== 'incomplete';
+}: Pick<AuditReport, 'drift_msat' | 'equity_msat' | 'equity' | 'mirror' | 'mints'>): boolean =>
+  drift === 0 &&
+  total >= Math.min(0, equity['keyset_fees'] ?? 0) &&
+  mints.every(({ spent }) => spent === 0) &&
+  mirror?.state !== 'incomplete';
 
 /** Throws ExitError 73 when a running node holds the ledger, 78 when the ledger is damaged. */
 export async function auditNode(

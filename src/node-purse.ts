@@ -24,6 +24,8 @@ export interface PurseReport {
   liabilities_msat: number;
   /** What the operator may take out. */
   equity_msat: number;
+  /** Negative: mint fees for keeping clients' money that nothing earned could pay; part of `equity_msat`. */
+  keyset_fees_msat: number;
   drift_msat: number;
   blocked_operations: number;
 }
@@ -47,6 +49,7 @@ export async function purseBalance(config: Config, { log }: Pick<Tools, 'log'>):
     assets_msat: sum(totals.assets),
     liabilities_msat: sum(totals.liabilities),
     equity_msat: sum(totals.equity),
+    keyset_fees_msat: totals.equity['keyset_fees'] ?? 0,
     drift_msat: totals.drift,
     blocked_operations: blocked,
   };

@@ -74,7 +74,8 @@ async function rotateShelf(parts: Parts, shelf: Shelf): Promise<void> {
       ledger.openRotation({ ...order, wanted: ends, amounts }) ??
       (isFull() ? ledger.openRotation({ ...order, wanted: () => true, amounts: dense }) : undefined);
     if (opened === undefined) return;
-    const { id } = opened.operation;
+    const { id, unearned } = opened.operation;
+    if (unearned !== undefined) log.warn('gateway.rotation.unearned', { operation: id, msat: unearned });
     log.info('gateway.rotation.begun', { operation: id, mint: shelf.mint });
     payouts.begin(opened);
     if (!(await driver.wait(id, LIMITS.mint.clientWaitMs)) || ledger.operation(id)?.state !== 'done') return;

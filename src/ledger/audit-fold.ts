@@ -38,7 +38,7 @@ interface OperationFacts {
 
 const LETTERS = { proof: 'p', counter: 'k', operation: 'o', child: 'c', value: 'v' } as const;
 const ASSET = /^(proofs:|inflight)/;
-const EQUITY = new Set(['revenue', 'payouts', 'mint_fees', 'rounding', 'losses']);
+const EQUITY = new Set(['revenue', 'payouts', 'mint_fees', 'keyset_fees', 'rounding', 'losses']);
 
 export function createFold(): AuditFold {
   const balances = new Map<string, number>();

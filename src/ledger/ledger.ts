@@ -134,6 +134,8 @@ export interface SendOperation extends OperationBase {
   debit: Msat;
   /** Face value of the token in the mint's unit. */
   amount: number;
+  /** Of a rotation's fee, what the node had not earned when it was begun. */
+  unearned?: Msat;
   /** Of everything that was asked for this is what one mint had; more is left on the account. */
   partial?: true;
   /** Proofs that make up the token; set when done. The token text follows from them and the seed. */

@@ -130,8 +130,14 @@ export const faceOf = (proofs: readonly StoredProof[]): number =>
   proofs.reduce((sum, { amount }) => sum + amount, 0);
 
 /** Who pays for a token: an account, or the operator out of his earnings; a rotation costs its fee. */
-export function payer({ purpose }: { purpose: string }, delta: number): Postings {
-  if (purpose === 'rotate') return { mint_fees: delta };
+export function payer(
+  { purpose, unearned = 0 }: { purpose: string; unearned?: number },
+  delta: number,
+): Postings {
+  if (purpose === 'rotate') {
+    const apart = Math.min(unearned, delta);
+    return { mint_fees: delta - apart, keyset_fees: apart };
+  }
   return purpose === 'withdraw' ? { payouts: delta } : { avail: delta };
 }
 export const accountField = (operation: Pick<Operation, 'account'> & { purpose: string }): { a?: string } =>
@@ -156,7 +162,10 @@ export function inFlight(store: Store, { mint, unit }: Shelf): number {
 /** What was earned and not taken out: fees and losses of the node are not the operator's to take. */
 export function earned({ books }: Store): Msat {
   const balance = (name: string): number => books.balances.get(name) ?? 0;
-  const burden = Math.min(0, balance('mint_fees')) + Math.min(0, balance('losses'));
+  const burden = ['mint_fees', 'keyset_fees', 'losses'].reduce(
+    (sum, name) => sum + Math.min(0, balance(name)),
+    0,
+  );
   return msat(Math.max(0, balance('revenue') + balance('payouts') + burden));
 }
 

@@ -6,7 +6,8 @@ import type { Totals } from './ledger.ts';
 /**
  * Changes in msat by account name, in natural sign: an asset grows with what we hold, a liability with what we owe,
  * equity with what is the operator's. `avail` and `held` belong to the entry's account, `owed`, `inflight` and
- * `suspense` to its operation. `payouts` is negative: what the operator took out of `revenue`.
+ * `suspense` to its operation. `payouts` is negative: what the operator took out of `revenue`. `keyset_fees`
+ * is what nothing earned could pay when clients' money had to leave a keyset that ends (ADR 7).
  */
 export type Postings = Readonly<Record<string, number>>;
 
@@ -21,6 +22,7 @@ const SIDES: ReadonlyMap<string, Side> = new Map<string, Side>([
   ['revenue', 'equity'],
   ['payouts', 'equity'],
   ['mint_fees', 'equity'],
+  ['keyset_fees', 'equity'],
   ['rounding', 'equity'],
   ['losses', 'equity'],
 ]);

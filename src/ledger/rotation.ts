@@ -4,7 +4,15 @@ import type { AccountId } from '../base/id.ts';
 import { msat, unitToMsat } from '../base/money.ts';
 import { unixSeconds } from '../base/time.ts';
 import type { Ledger, SendOperation } from './ledger.ts';
-import { OPERATOR, existing, faceOf, noProofRows, operationRows, reserveCounters } from './operations.ts';
+import {
+  OPERATOR,
+  earned,
+  existing,
+  faceOf,
+  noProofRows,
+  operationRows,
+  reserveCounters,
+} from './operations.ts';
 import { minus, proofsAccount } from './postings.ts';
 import type { Store } from './store.ts';
 
@@ -32,6 +40,8 @@ export function createRotation(store: Store): Pick<Ledger, 'openRotation'> {
         'a swap keeps its value',
       );
       const { plan, rows } = reserveCounters(store, keyset, amounts);
+      const debit = msat(unitToMsat(fee, unit));
+      const unearned = msat(Math.max(0, debit - earned(store)));
       const operation: SendOperation = {
         id,
         kind: 'send',
@@ -41,7 +51,8 @@ export function createRotation(store: Store): Pick<Ledger, 'openRotation'> {
         unit,
         account: OPERATOR as AccountId,
         createdAt: unixSeconds(store.clock),
-        debit: msat(unitToMsat(fee, unit)),
+        debit,
+        ...(unearned > 0 && { unearned }),
         amount: 0,
         swap: { inputs, fee, plan, sendCount: 0 },
       };
@@ -50,7 +61,8 @@ export function createRotation(store: Store): Pick<Ledger, 'openRotation'> {
         k: 'rotate-open',
         i: id,
         p: {
-          mint_fees: minus(operation.debit),
+          mint_fees: minus(debit - unearned),
+          keyset_fees: minus(unearned),
           owed: operation.debit,
           [proofsAccount(mint, unit)]: minus(inflight),
           inflight,

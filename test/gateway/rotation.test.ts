@@ -2,6 +2,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { LIMITS } from '../../src/base/limits.ts';
 import { unixSeconds } from '../../src/base/time.ts';
+import { isSound } from '../../src/node-audit.ts';
 import { rotateProofs } from '../../src/gateway/rotate.ts';
 import type { Wallet } from '../../src/wallet/wallet.ts';
 import { recordingLogger } from '../wallet/harness.ts';
@@ -66,7 +67,48 @@ test('where that costs a fee it is paid by the operator, and only before an anno
   await sweeps(kit, 4);
   expect(keysetsOf(kit)).toEqual([kit.mint.keyset()]);
   expect(kit.available(account)).toBe(available);
-  expect(kit.till.ledger.totals().equity['mint_fees']).toBeLessThan(0);
+  const { equity, drift } = kit.till.ledger.totals();
+  expect(equity).toMatchObject({ mint_fees: 0 });
+  expect(equity['keyset_fees']).toBeLessThan(0);
+  expectAllBooked(kit);
+  // Nothing was earned, and still this is a sound node; a missing msat more, and it is none.
+  const sum = Object.values(equity).reduce((total, amount) => total + amount, 0);
+  const report = { drift_msat: drift, equity_msat: sum, equity, mirror: null };
+  expect(sum).toBeLessThan(0);
+  expect(isSound(report)).toBe(true);
+  expect(isSound({ ...report, equity_msat: sum - 1 })).toBe(false);
+  // The first earnings pay for it, before anything can be taken out.
+  await kit.earn(account, 100);
+  expect(kit.till.ledger.earned()).toBe(100_000 + sum);
+  expect(kit.log.some(({ event }) => event === 'gateway.rotation.unearned')).toBe(true);
+});
+
+test('what was earned pays first', async () => {
+  const kit = await newLightningTill({ feePpk: 1_000 });
+  const account = await kit.account(1_000);
+  await kit.earn(account, 500);
+  const old = kit.mint.keyset();
+  kit.mint.rotate();
+  rotate(kit, announcing(kit.till.wallet, old, unixSeconds(kit.clock) + 3_600));
+  await sweeps(kit);
+  expect(keysetsOf(kit)).toEqual([kit.mint.keyset()]);
+  const { equity } = kit.till.ledger.totals();
+  expect(equity['mint_fees']).toBeLessThan(0);
+  expect(equity).toMatchObject({ keyset_fees: 0 });
+});
+
+test('a rotation that was refused leaves no trace in the books', async () => {
+  const kit = await newLightningTill({ feePpk: 1_000 });
+  await kit.account(1_000);
+  const before = kit.till.ledger.totals();
+  const old = kit.mint.keyset();
+  kit.mint.rotate();
+  kit.mint.failNext('refuse', { path: '/v1/swap' });
+  rotate(kit, announcing(kit.till.wallet, old, unixSeconds(kit.clock) + 3_600));
+  await kit.clock.advance(LIMITS.rotation.sweepMs);
+  await kit.until('refused', () => (kit.mint.stats.requests['/v1/swap'] ?? 0) > 1);
+  await kit.until('over', () => kit.operations().length === 0);
+  expect(kit.till.ledger.totals().equity).toEqual(before.equity);
   expectAllBooked(kit);
 });
 

@@ -26,7 +26,7 @@ test('a key is paid for, spends on a request, and is refunded; every msat is acc
   expect(ledger.totals()).toEqual({
     assets: { [`proofs:${MINT}|sat`]: 2_000, inflight: 0 },
     liabilities: { avail: 766, held: 0, owed: 0, suspense: 0 },
-    equity: { revenue: 1_234, payouts: 0, mint_fees: 0, rounding: 0, losses: 0 },
+    equity: { revenue: 1_234, payouts: 0, mint_fees: 0, keyset_fees: 0, rounding: 0, losses: 0 },
     drift: 0,
   });
   await ledger.close();
