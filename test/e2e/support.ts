@@ -87,7 +87,8 @@ export const events = (text: string): Json[] =>
 
 /** Waits for a state that real I/O brings about; fails loudly if it never comes. */
 export async function until(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 400; tries++) {
+  // Generous for a loaded machine, and within the time of a test, so that what never happened is named.
+  for (const end = Date.now() + 25_000; Date.now() < end;) {
     if (await check()) return;
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
