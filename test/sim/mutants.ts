@@ -105,12 +105,12 @@ export const MUTANTS: Record<string, Mutant> = {
     };
   },
 
-  /** No answer is taken for a no. */
+  /** No answer is taken for a no, and what was asked for in vain is not looked for any more. */
   'timeout treated as failure': ({ ledger, wallet }) => ({
     ledger,
     wallet: {
       ...wallet,
-      swap: async (request) => {
+      swap: async ({ oldPlans: _oldPlans, ...request }) => {
         const outcome = await wallet.swap(request);
         return outcome.outcome === 'unresolved' ? { outcome: 'refused', code: 10001 } : outcome;
       },
