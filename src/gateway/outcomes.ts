@@ -1,7 +1,7 @@
 /** Outcomes: answers of one-shot payments, kept in memory for a client whose connection broke; never on disk. */
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
-import type { Body, Receipt } from './request.ts';
+import type { Answer, Body, Receipt } from './request.ts';
 
 export interface StoredAnswer {
   status: number;
@@ -77,3 +77,18 @@ export function createOutcomes(parts: { clock: Clock }): Outcomes {
     forget: drop,
   };
 }
+
+async function* oneChunk(body: Body): AsyncGenerator<Body> {
+  yield body;
+}
+
+/** A complete answer as the pipeline gives it. `replayed`: it was paid for before. */
+export const storedAnswer = (answer: StoredAnswer, replayed: boolean): Answer => ({
+  status: answer.status,
+  contentType: answer.contentType,
+  whole: answer.body,
+  chunks: { [Symbol.asyncIterator]: () => oneChunk(answer.body) },
+  receipt: Promise.resolve(answer.receipt),
+  replayed,
+  [Symbol.asyncDispose]: () => Promise.resolve(),
+});
