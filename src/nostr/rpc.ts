@@ -15,12 +15,13 @@ import type { Letter } from './inbox.ts';
 import { type Ask, hasValue, isPaid, refusal } from './rpc-ask.ts';
 import { type LiveJob, createJobs } from './rpc-jobs.ts';
 import { type Line, createLines } from './rpc-line.ts';
+import { createOnRecord } from './rpc-on-record.ts';
 import { createOutbox } from './rpc-outbox.ts';
 import { createTransfers } from './rpc-parts.ts';
 import { type RecordStore, type RequestRecord, createRecords, recordKey, senderOfKey } from './rpc-record.ts';
 import { acceptance, framesAgain, tell } from './rpc-tell.ts';
-import { acknowledged, busy, hashOf, untimely } from './rpc-rules.ts';
-import { type Job, type Outcome, createRuns } from './rpc-run.ts';
+import { busy, hashOf, untimely } from './rpc-rules.ts';
+import { createRuns } from './rpc-run.ts';
 
 export interface Rpc {
   /** For the inbox: letters of kind 28421. */
@@ -54,8 +55,6 @@ export function createRpc(options: {
   const count = (what: string): void => void (counts[what] = (counts[what] ?? 0) + 1);
   /** Everything that outlives the letter that began it. */
   const under = new Set<Promise<unknown>>();
-  /** Requests of earlier processes that are being looked into. */
-  const lookingInto = new Set<string>();
 
   function background(work: Promise<unknown>): void {
     const watched = work
@@ -64,6 +63,7 @@ export function createRpc(options: {
     under.add(watched);
   }
   const say = (line: Line, frame: NodeFrame): void => background(line.send(frame, 'live'));
+  const onRecord = createOnRecord({ records, outbox, runs, relays, say });
 
   async function take(letter: Letter): Promise<void> {
     const read = readClientFrame(letter.rumor.content);
@@ -91,7 +91,7 @@ export function createRpc(options: {
         jobs.get(key)?.stop.abort('cancelled');
         return;
       case 'ack':
-        return acknowledge(key);
+        return onRecord.acknowledge(key);
       case 'get': {
         const job = jobs.get(key);
         if (job !== undefined) {
@@ -99,7 +99,7 @@ export function createRpc(options: {
           return repeat(job, frame.from, frame.need_parts);
         }
         const record = records.get(key);
-        if (record !== undefined) return fromRecord(key, record, line);
+        if (record !== undefined) return onRecord.tellAgain(key, record, line);
         return say(line, refusal(frame.id, 404, 'not_found', 'There is no such request of this key.'));
       }
     }
@@ -119,7 +119,7 @@ export function createRpc(options: {
       job.line.also(letter.from);
       return repeat(job);
     }
-    if (record !== undefined) return fromRecord(key, record, line, frame);
+    if (record !== undefined) return onRecord.tellAgain(key, record, line, frame);
     const problem = untimely(frame, letter.rumor.created_at, unixSeconds(clock));
     if (problem !== undefined) {
       count('stale');
@@ -186,61 +186,15 @@ export function createRpc(options: {
     if (isPaid(job.frame)) void clock.sleep(LIMITS.dmi.acceptMs, ended.signal).then(() => accept());
     else accept();
     const outcome = await runs.run({
-      ...taskOf(job.key, record, job.frame, job.line, job.stop.signal),
+      ...onRecord.taskOf(job.key, record, job.frame, job.line, job.stop.signal),
       body,
       held: accept,
       keep: (frame) => jobs.keep(job, frame),
     });
     ended.abort();
-    await finish(job.key, record, outcome);
+    await onRecord.finish(job.key, record, outcome);
     jobs.end(job, outcome.frames);
     await tell(job.line, outcome);
-  }
-
-  /** On record before it is told, so that what was told is known ever after. */
-  async function finish(key: string, record: RequestRecord, { end, worth }: Outcome): Promise<void> {
-    const { sealed, ...rest } = record;
-    const unsettled = end.status === 425;
-    const done: RequestRecord = {
-      ...rest,
-      state: unsettled ? 'running' : 'done',
-      end,
-      hasValue: worth,
-      // What is free is asked for again; what was paid for and worth nothing any more is only told.
-      ...(sealed !== undefined && { sealed }),
-    };
-    await records.put(key, done);
-    if (!worth) await outbox.done(key);
-    else outbox.ready(key);
-  }
-
-  /** A request whose answer is not in memory: what the ledger knows of it is told, nothing is paid for again. */
-  async function fromRecord(
-    key: string,
-    record: RequestRecord,
-    line: Line,
-    asked?: RequestFrame,
-    how: 'live' | 'stored' = 'live',
-  ): Promise<void> {
-    if (lookingInto.has(key)) return;
-    lookingInto.add(key);
-    try {
-      const frame = records.frame(key, record) ?? asked;
-      if (frame === undefined) return say(line, acknowledged(key, record));
-      const body = frame.parts === undefined ? await unpackBody(frame) : Buffer.alloc(0);
-      const stop = AbortSignal.timeout(LIMITS.dmi.settleMs);
-      const task = { ...taskOf(key, record, frame, line, stop), body };
-      const known =
-        record.state === 'done' ? record.end : record.end?.status === 425 ? record.end : undefined;
-      const outcome = await runs.again(task, known);
-      if (outcome === undefined) {
-        return say(line, refusal(frame.id, 425, 'refund_pending', 'It is being settled; ask again shortly.'));
-      }
-      await finish(key, record, outcome);
-      for (const each of outcome.frames) await line.send(each, how);
-    } finally {
-      lookingInto.delete(key);
-    }
   }
 
   function repeat(job: LiveJob, from = 0, needParts?: readonly number[]): void {
@@ -255,29 +209,8 @@ export function createRpc(options: {
     if (job !== undefined && job.final === undefined) return true;
     const line = job?.line ?? openLine(senderOfKey(key), record.from);
     if (job?.final !== undefined) for (const frame of job.final) await line.send(frame, 'stored');
-    else await fromRecord(key, record, line, undefined, 'stored');
+    else await onRecord.tellAgain(key, record, line, undefined, 'stored');
     return records.get(key)?.hasValue === true;
-  }
-
-  async function acknowledge(key: string): Promise<void> {
-    const record = records.get(key);
-    if (record === undefined || record.state !== 'done') return;
-    const { sealed: _sealed, ...rest } = record;
-    await records.put(key, { ...rest, hasValue: false });
-    await outbox.done(key);
-  }
-
-  function taskOf(
-    key: string,
-    { requestId }: RequestRecord,
-    frame: RequestFrame,
-    line: Line,
-    stop: AbortSignal,
-  ): Omit<Job, 'body'> {
-    const welcome = (url: string): boolean =>
-      relays.status().some((relay) => relay.url === url && relay.roles.includes('rpc'));
-    const streamOn = (): string[] => line.from.filter(welcome);
-    return { key, sender: senderOfKey(key), requestId, frame, line, streamOn, keep: () => undefined, stop };
   }
 
   return {
