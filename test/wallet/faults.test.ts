@@ -127,7 +127,7 @@ test('a mint that only says "something is wrong" is understood by its keysets', 
   const forged = { ...request, inputs: [{ ...input, amount: 3 }, ...request.inputs.slice(1)] } as SwapRequest;
   expect((await wallet.swap(forged)).outcome).toBe('replan'); // The sums do not fit.
   const three = { ...forged, plan: { ...request.plan, amounts: [1, 2] } };
-  expect(await wallet.swap(three)).toEqual({ outcome: 'refused', code: 11000 });
+  expect(await wallet.swap(three)).toEqual({ outcome: 'refused', code: 11000, vague: true });
 
   mint.rotate({ feePpk: 100 });
   expect(await wallet.swap(request)).toEqual({ outcome: 'replan', code: 11000 });
@@ -141,8 +141,9 @@ test('refusals without a known code are believed after ten of them, not at once'
   const [input] = request.inputs;
   // A body that this mint cannot read: it answers 400 with code 0.
   const odd = { ...request, inputs: [{ ...input, id: 7 }] } as unknown as SwapRequest;
-  for (let i = 0; i < 9; i++) expect(await world.wallet.swap(odd)).toEqual({ outcome: 'unresolved' });
-  expect(await world.wallet.swap(odd)).toEqual({ outcome: 'refused', code: 0 });
+  for (let i = 0; i < 9; i++)
+    expect(await world.wallet.swap(odd)).toEqual({ outcome: 'unresolved', unsent: true });
+  expect(await world.wallet.swap(odd)).toEqual({ outcome: 'refused', code: 0, vague: true });
   expect((await world.wallet.swap(request)).outcome).toBe('signed');
 });
 
@@ -206,7 +207,7 @@ test('a mint that asks for a pause gets it', async () => {
   const request = await world.request(await mint.issue(4));
   mint.failNext('rate-limit', { path: '/v1/swap' });
   const asked = mint.stats.requests['/v1/swap'] ?? 0;
-  expect(await wallet.swap(request)).toEqual({ outcome: 'unresolved', retryAfterMs: 7_000 });
+  expect(await wallet.swap(request)).toEqual({ outcome: 'unresolved', retryAfterMs: 7_000, unsent: true });
   expect(await wallet.swap(request)).toMatchObject({ outcome: 'unresolved' });
   expect(mint.stats.requests['/v1/swap']).toBe(asked + 1);
   clock.advance(7_000);
