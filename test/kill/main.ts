@@ -78,7 +78,7 @@ async function oneKill(): Promise<string> {
   }
   const started = await ready(running);
   // Mostly soon after the start, where recovery meets new work; now and then late.
-  const patience = fault === undefined ? 5 + random() * random() * 3_000 : 2_000;
+  const patience = fault === undefined ? 5 + random() * random() * 2_200 : 1_500;
   if (started) await Promise.race([running.gone, wait(patience)]);
   up = false;
   const itself = running.isGone();
