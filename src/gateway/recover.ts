@@ -16,7 +16,7 @@ export interface Hands {
 export function resumeUnfinished(parts: Hands & { ledger: Ledger; log: Logger }): number {
   const { ledger, log } = parts;
   let resumed = 0;
-  for (const operation of ledger.unfinished()) {
+  for (const operation of [...ledger.unfinished()].sort(byUrgency)) {
     if (operation.state === 'blocked') {
       log.error('gateway.operation.blocked', { operation: operation.id, reason: operation.reason });
       continue;
@@ -27,6 +27,10 @@ export function resumeUnfinished(parts: Hands & { ledger: Ledger; log: Logger })
   }
   return resumed;
 }
+
+/** Money that somebody asks for first; what only waits for somebody else to pay would take the mint's time from it. */
+const URGENCY: Record<Operation['kind'], number> = { send: 0, receive: 1, melt: 2, mint: 3 };
+const byUrgency = (a: Operation, b: Operation): number => URGENCY[a.kind] - URGENCY[b.kind];
 
 export function takeUp(operation: Operation, { deposits, payouts, invoices, melts }: Hands): void {
   switch (operation.kind) {

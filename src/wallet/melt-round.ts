@@ -48,8 +48,12 @@ export interface MeltRound {
   signed?: { blinded: string[]; change: SignedBlank[] };
 }
 
+type Blinded = () => Promise<string[]>;
+
 export async function meltRound(task: MeltTask, tools: MeltTools): Promise<MeltRound> {
-  const blinded = await tools.blind(task.blanks);
+  // Blinding takes longer than most answers, and a payment under way is only asked about.
+  let blanks: Promise<string[]> | undefined;
+  const blinded = (): Promise<string[]> => (blanks ??= tools.blind(task.blanks));
   if (!task.firstAttempt) {
     const known = await quoteState(task, tools);
     if (isUnknown(known))
@@ -58,7 +62,8 @@ export async function meltRound(task: MeltTask, tools: MeltTools): Promise<MeltR
     if (known.state !== 'UNPAID') return ended(task, tools, known, blinded);
     if (task.onlyAsk) return { outcome: { outcome: 'unpaid', code: 0 } };
   }
-  const outputs = blinded.length === 0 ? {} : { outputs: outputsOf(task.blanks, blinded) };
+  const change = await blinded();
+  const outputs = change.length === 0 ? {} : { outputs: outputsOf(task.blanks, change) };
   const inputs = task.inputs.map(({ id, amount, secret, C }) => ({ id, amount, secret, C }));
   const body = JSON.stringify({ quote: task.quote, inputs, ...outputs });
   const answer = await tools.client.post('/v1/melt/bolt11', body);
@@ -78,7 +83,7 @@ async function quoteState(task: MeltTask, tools: MeltTools): Promise<MeltState |
 }
 
 /** It was refused, or so it seems: what became of it is what quote and inputs say. */
-async function look(task: MeltTask, tools: MeltTools, blinded: string[], code: number): Promise<MeltRound> {
+async function look(task: MeltTask, tools: MeltTools, blinded: Blinded, code: number): Promise<MeltRound> {
   const quote = await quoteState(task, tools);
   if (isUnknown(quote)) return forgotten(task, tools, blinded);
   if ('kind' in quote) return unresolved(quote);
@@ -105,7 +110,7 @@ async function statesOf(task: MeltTask, tools: MeltTools): Promise<ProofState[] 
 }
 
 /** Nobody can say whether it was paid: only the inputs are left as evidence (NUT-07), and the change (NUT-09). */
-async function forgotten(task: MeltTask, tools: MeltTools, blinded: string[]): Promise<MeltRound> {
+async function forgotten(task: MeltTask, tools: MeltTools, blinded: Blinded): Promise<MeltRound> {
   const states = await statesOf(task, tools);
   if ('kind' in states) return unresolved(states);
   if (states.every((state) => state === 'UNSPENT')) return { outcome: { outcome: 'forgotten' } };
@@ -122,15 +127,16 @@ async function ended(
   task: MeltTask,
   tools: MeltTools,
   state: MeltState,
-  blinded: string[],
+  blinded: Blinded,
 ): Promise<MeltRound> {
   if (state.state !== 'PAID') return { outcome: { outcome: 'pending' } };
+  const blanks = await blinded();
   let change = readChange(state.change ?? [], task.blanks);
   if (typeof change !== 'string' && change.length === 0 && task.changeMost > 0) {
-    const body = JSON.stringify({ outputs: outputsOf(task.blanks, blinded) });
+    const body = JSON.stringify({ outputs: outputsOf(task.blanks, blanks) });
     const answer = await tools.client.post('/v1/restore', body);
     if (answer.kind !== 'ok') return unresolved(answer);
-    change = readRestoredChange(answer.body, task.blanks, blinded);
+    change = readRestoredChange(answer.body, task.blanks, blanks);
   }
   if (typeof change === 'string') return contradiction(`melt: ${change}`);
   const sum = change.reduce((total, { signature }) => total + signature.amount, 0);
@@ -143,7 +149,7 @@ async function ended(
       ...(preimage !== undefined && /^[0-9a-f]{64}$/.test(preimage) && { preimage }),
       short: Math.max(0, task.changeMost - task.feeReserve - sum),
     },
-    signed: { blinded, change },
+    signed: { blinded: blanks, change },
   };
 }
 

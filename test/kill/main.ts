@@ -132,6 +132,8 @@ const shoppers = Array.from({ length: Number(values.shoppers) }, (_, i) =>
     verdict,
     random,
     refundFeeMost: 0,
+    // Five minutes, in which the node lives for one or two: what waits for a mint gets its turn only now and then.
+    triesMax: 3_000,
     streets: world.streets,
     pauses: {
       again: async (tries, lost) => {

@@ -22,6 +22,8 @@ export interface ShopperParts {
   refundFeeMost: number;
   /** Then one payout may be less than asked for: as much as one mint has. */
   severalMints?: boolean;
+  /** How often the same is asked before it counts as unresolved. */
+  triesMax?: number;
   /** Lightning, where there is any. */
   streets?: Streets | undefined;
   trace?: (line: string) => void;
@@ -34,7 +36,8 @@ export interface Shopper {
 
 export function createShopper(parts: ShopperParts): Shopper {
   const { name, till, purse, verdict, random, trace = () => undefined } = parts;
-  const tools = { verdict, pauses: parts.pauses };
+  const { triesMax } = parts;
+  const tools = { verdict, pauses: parts.pauses, ...(triesMax !== undefined && { triesMax }) };
   const chance = (probability: number): boolean => random() < probability;
   const upTo = (most: number): number => 1 + Math.floor(random() * most);
   /** Tokens that were credited: a thief tries them again. */
