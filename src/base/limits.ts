@@ -100,7 +100,7 @@ export const LIMITS = {
     unknownRefusalsMax: 10,
     /** A keyset rotates once in months; a mint that asks for more plans than this is playing. */
     replansMax: 8,
-    /** A mint that explains nothing after a lost answer is asked so often, in growing pauses: a quarter of an hour. */
+    /** A mint that explains nothing, or forgot what it paid, is asked so often, in growing pauses: a quarter of an hour. */
     vagueRoundsMax: 14,
     /**
      * Requests to one mint: public mints refuse a busy address, some of them above one request a second. What comes too

@@ -22,6 +22,8 @@ export function createMeltStep(parts: {
   const reclaim = createReclaim({ ledger, wallet, settle, block, log });
   /** Payments of which nothing has left this process so far, because their mint asked for patience. */
   const unsent = new Set<OperationId>();
+  /** How often in a row nothing was left that says what became of a payment: one vague refusal says it, too. */
+  const untraced = new Map<OperationId, number>();
 
   async function block({ id }: MeltOperation, reason: string, detail: string): Promise<StepResult> {
     log.error('gateway.melt.blocked', { operation: id, detail });
@@ -39,8 +41,13 @@ export function createMeltStep(parts: {
         return { done: true };
       case 'contradiction':
         return block(operation, 'mint_contradiction', result.detail);
-      case 'untraceable':
-        return block(operation, 'quote_forgotten', 'the mint forgot the quote, and inputs are spent');
+      case 'untraceable': {
+        const rounds = (untraced.get(id) ?? 0) + 1;
+        if (rounds >= LIMITS.mint.vagueRoundsMax)
+          return block(operation, 'quote_forgotten', 'the mint forgot the quote, and inputs are spent');
+        untraced.set(id, rounds);
+        return { done: false };
+      }
       case 'pending':
         return { done: false, waits: true };
       case 'unresolved':
@@ -78,7 +85,9 @@ export function createMeltStep(parts: {
   return async (id, firstAttempt) => {
     const operation = ledger.operation(id);
     invariant(operation?.kind === 'melt', 'a melt operation keeps its kind');
+    const before = untraced.get(id);
     const result = await round(operation, firstAttempt);
+    if (untraced.get(id) === before) untraced.delete(id);
     if (result.done) watch.end(id);
     else if (result.waits) {
       const { mint, quote } = operation;

@@ -56,9 +56,27 @@ test('with its inputs spent, change that the mint signed proves the payment', as
 
 test('with its inputs spent and no trace of a payment it is blocked, and an operator hears of it', async () => {
   const { kit, account } = await forgotten('drop-after', { sats: 128, fee: 28, reserve: 28 });
-  await kit.until('blocked', () => kit.operations()[0]?.state === 'blocked');
+  await kit.until('blocked', async () => {
+    await kit.clock.advance(4_000);
+    return kit.operations()[0]?.state === 'blocked';
+  });
   expect(kit.operations()).toMatchObject([{ reason: 'quote_forgotten' }]);
   expect(kit.log.some(({ event }) => event === 'gateway.melt.blocked')).toBe(true);
   expect(kit.available(account)).toBe(0);
   expect(kit.drift()).toBe(0);
+});
+
+test('one refusal without a reason is not believed: the quote is found again, and nothing is blocked', async () => {
+  const kit = await newLightningTill();
+  const account = await kit.account(128);
+  kit.mint.setRoute({ fee: 28, reserve: 28 });
+  kit.mint.failNext('drop-after', { path: '/v1/melt/bolt11' });
+  kit.mint.failNext('not-found', { path: QUOTE });
+  void outcome(kit.refund(account, 100));
+  await kit.until('paid', () => paid(kit) === 1);
+  await over(kit);
+  expect(kit.log.filter(({ event }) => event === 'gateway.melt.blocked')).toEqual([]);
+  expect(paid(kit)).toBe(1);
+  expect(kit.available(account)).toBe(0);
+  expectAllBooked(kit);
 });
