@@ -484,6 +484,9 @@ export const LIMITS = {
     /** Base64 of a body beside the other fields of its frame. */
     bodyCharsInFrame: 20_000,
     partCharsMax: 26_000,
+    /** Usage beside a body and a few headers; longer ones stay in the body, where they stand anyway. */
+    usageBytesMax: 1_500,
+    eventNameCharsMax: 64,
     partsMax: 64,
     /** As JSON requests with a picture or two; what is larger belongs on a server that both can reach. */
     bodyBytesMax: 8 * MiB,

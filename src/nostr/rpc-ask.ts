@@ -167,8 +167,15 @@ async function errorFrame(id: string, answer: Whole, costMsat: number): Promise<
 
 function usageOf({ bytes, headers }: Whole): Record<string, unknown> | undefined {
   if (headers['x-routstr-cost-msats'] === undefined) return undefined;
-  const { usage } = (jsonOf(bytes) ?? {}) as { usage?: unknown };
-  return typeof usage === 'object' && usage !== null ? (usage as Record<string, unknown>) : undefined;
+  return usageIn(jsonOf(bytes));
+}
+
+/** Undefined where there is none, or more than a frame has room for. */
+export function usageIn(json: Record<string, unknown> | undefined): Record<string, unknown> | undefined {
+  const usage = json?.['usage'];
+  if (typeof usage !== 'object' || usage === null) return undefined;
+  const fits = Buffer.byteLength(JSON.stringify(usage)) <= LIMITS.dmi.usageBytesMax;
+  return fits ? (usage as Record<string, unknown>) : undefined;
 }
 
 export function jsonOf(bytes: Buffer): Record<string, unknown> | undefined {

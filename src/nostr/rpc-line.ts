@@ -18,12 +18,13 @@ export interface Line {
   send: (frame: NodeFrame, how: 'live' | 'stored', only?: readonly string[]) => Promise<PublishOutcome[]>;
 }
 
-export type OpenLine = (client: string, from: readonly string[]) => Line;
+/** @param durable every frame goes into a wrap that relays keep, as a client that will be away asks for. */
+export type OpenLine = (client: string, from: readonly string[], durable?: boolean) => Line;
 
 export function createLines(options: { wrapper: Wrapper; relays: RelaySet; clock: Clock }): OpenLine {
   const { wrapper, relays, clock } = options;
 
-  return (client, first) => {
+  return (client, first, durable = false) => {
     const from = [...first].slice(0, LIMITS.inbox.relaysMax);
     let stream: StreamKey | undefined;
 
@@ -44,7 +45,8 @@ export function createLines(options: { wrapper: Wrapper; relays: RelaySet; clock
         for (const url of more)
           if (!from.includes(url) && from.length < LIMITS.inbox.relaysMax) from.push(url);
       },
-      send: async (frame, how, only = from) => {
+      send: async (frame, asked, only = from) => {
+        const how = durable ? 'stored' : asked;
         const content = frameText(frame);
         const outcomes = await relays.publishTo(wrapped(content, how), only);
         const strict = how === 'stored' ? outcomes.filter(refusesDates).map(({ url }) => url) : [];

@@ -4,30 +4,28 @@ import { type RequestId, newRequestId } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import { errorKind, type Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
-import type { DataFrame, NodeFrame, RequestFrame } from '../protocol/dmi.ts';
+import type { DataFrame, NodeFrame } from '../protocol/dmi.ts';
 import {
   type Ask,
   type HttpAnswer,
   answerFrames,
   changeOf,
   costOf,
+  hasValue,
   headersOf,
   isPaid,
-  jsonOf,
   readWhole,
   refusal,
   refusalOf,
+  usageIn,
 } from './rpc-ask.ts';
+import { type Asking, createBooks } from './rpc-books.ts';
 import { ANSWERED, GIVEN_UP, STOPPED, changeFrame, endOf } from './rpc-ends.ts';
 import type { Line } from './rpc-line.ts';
 import type { End } from './rpc-record.ts';
 import { sendStream } from './rpc-stream.ts';
 
-export interface Job {
-  key: string;
-  sender: string;
-  requestId: RequestId;
-  frame: RequestFrame;
+export interface Job extends Asking {
   body: Buffer;
   line: Line;
   /** Relays of the line where streams are welcome. */
@@ -55,11 +53,9 @@ export interface Runs {
   again: (job: Job, end: End | undefined) => Promise<Outcome | undefined>;
 }
 
-/** Says nothing about the request that was asked about: a ledger that cannot be read now is no proof of a cost of 0. */
-const isTransient = (status: number): boolean => status === 429 || status >= 500;
-
 export function createRuns(options: { ask: Ask; clock: Clock; log: Logger }): Runs {
   const { ask, clock, log } = options;
+  const { settled, claimed } = createBooks({ ask, clock });
 
   const asked = (
     job: Job,
@@ -77,49 +73,6 @@ export function createRuns(options: { ask: Ask; clock: Clock; log: Logger }): Ru
       ...over,
     });
 
-  /** The same client asks for something else on the way; a request that was given up does not end it. */
-  const aside = (job: Job, method: 'GET' | 'POST', path: string): Promise<HttpAnswer> => {
-    const { max_msat: _max, h: _h, ...frame } = job.frame;
-    return ask({
-      id: newRequestId(),
-      method,
-      path,
-      headers: headersOf({ ...frame, method: 'GET' }, job.key),
-      body: Buffer.alloc(0),
-      sender: job.sender,
-      signal: AbortSignal.timeout(LIMITS.dmi.settleMs),
-    });
-  };
-
-  /** Msat as the ledger has them; undefined while they are still being counted. */
-  async function charged(job: Job): Promise<number | undefined> {
-    const { status, bytes } = await readWhole(await aside(job, 'GET', `/v1/generation?id=${job.requestId}`));
-    if (isTransient(status)) return undefined;
-    if (status !== 200) return 0;
-    const { data } = (jsonOf(bytes) ?? {}) as { data?: { status?: string; cost_msats?: number } };
-    return data?.status === 'done' ? (data.cost_msats ?? 0) : undefined;
-  }
-
-  /** The answer is given up, or its cost was not said: the settlement is waited for. */
-  async function settled(job: Job): Promise<number | undefined> {
-    if (!isPaid(job.frame)) return 0;
-    for (let waited = 0; ; waited += 250) {
-      const cost = await charged(job);
-      if (cost !== undefined || waited >= LIMITS.dmi.settleMs) return cost;
-      await clock.sleep(250);
-    }
-  }
-
-  /** What is left of a one-shot payment, as a token: the same one, however often it is asked for. */
-  async function claimed(job: Job): Promise<{ token?: string; later: boolean }> {
-    const { auth } = job.frame;
-    if (auth === undefined || !('cashu' in auth)) return { later: false };
-    const answer = await readWhole(await aside(job, 'POST', '/v1/balance/refund'));
-    const token = changeOf(answer);
-    if (token !== undefined) return { token, later: false };
-    return { later: answer.status === 425 || isTransient(answer.status) };
-  }
-
   async function whole(job: Job, answer: HttpAnswer): Promise<Outcome> {
     const complete = await readWhole(answer);
     const costMsat =
@@ -133,7 +86,7 @@ export function createRuns(options: { ask: Ask; clock: Clock; log: Logger }): Ru
         costMsat,
         ...(refused && { code: refused.code, message: refused.message }),
       },
-      worth: isPaid(job.frame) ? changeOf(complete) !== undefined : refused === undefined,
+      worth: isPaid(job.frame) ? changeOf(complete) !== undefined : hasValue(job.frame) && !refused,
     };
   }
 
@@ -148,9 +101,9 @@ export function createRuns(options: { ask: Ask; clock: Clock; log: Logger }): Ru
       unheard,
       clock,
     });
-    const { cost, usage, metadata } = (lastChunk ?? {}) as {
+    const usage = usageIn(lastChunk);
+    const { cost, metadata } = (lastChunk ?? {}) as {
       cost?: { total_msats?: unknown };
-      usage?: unknown;
       metadata?: { routstr?: { change?: unknown; remaining_balance_msats?: unknown } };
     };
     const said = cost?.total_msats;
@@ -171,8 +124,8 @@ export function createRuns(options: { ask: Ask; clock: Clock; log: Logger }): Ru
           sha256,
           cost_msat: costMsat,
           ...(typeof balance === 'number' && { bal_msat: balance }),
-          ...(typeof usage === 'object' && usage !== null && { usage: usage as Record<string, unknown> }),
-          ...(typeof change === 'string' && { change }),
+          ...(usage && { usage }),
+          ...(typeof change === 'string' && change.length <= LIMITS.dmi.bodyCharsInFrame && { change }),
         },
       ],
       end: { status: answer.status, costMsat },
@@ -222,12 +175,14 @@ export function createRuns(options: { ask: Ask; clock: Clock; log: Logger }): Ru
         if (end.status === 500)
           log.error('nostr.request.failed', { request_id: job.requestId, error: errorKind(error) });
         given.abort();
+        const known = await withoutAnswer(job, end).catch((unknown: unknown) => {
+          log.warn('nostr.request.unsettled', { request_id: job.requestId, error: errorKind(unknown) });
+        });
+        const later = `${end.message} Ask again for what it cost.`;
         return (
-          (await withoutAnswer(job, end)) ?? {
-            frames: [
-              refusal(job.frame.id, 425, 'refund_pending', `${end.message} Ask again for what it cost.`),
-            ],
-            end: { ...end, costMsat: 0 },
+          known ?? {
+            frames: [refusal(job.frame.id, 425, 'refund_pending', later)],
+            end: { ...end, status: 425, costMsat: 0 },
             worth: true,
           }
         );

@@ -32,7 +32,7 @@ export interface StreamJob {
 /** Rejects with what broke the body off. */
 export async function sendStream(job: StreamJob): Promise<Streamed> {
   const { frame, line, only, keep, unheard, clock } = job;
-  const { everyMs, everyMsMax, keepAliveMs, unheardMs, bodyBytesMax } = LIMITS.dmi;
+  const { everyMs, everyMsMax, keepAliveMs, unheardMs, bodyBytesMax, eventNameCharsMax } = LIMITS.dmi;
   const merge = createChunkMerge();
   const hash = createHash('sha256');
   const left = frame.stream?.max_events ?? Infinity;
@@ -61,7 +61,8 @@ export async function sendStream(job: StreamJob): Promise<Streamed> {
 
   async function send(text: string, name?: string): Promise<void> {
     const { fields } = await packBody(Buffer.from(text), { inFrame: LIMITS.dmi.partCharsMax });
-    if (fields.parts !== undefined) throw new RangeError('one event of the stream is larger than a message');
+    if (fields.parts !== undefined || (name?.length ?? 0) > eventNameCharsMax)
+      throw new RangeError('one event of the stream is larger than a message');
     const data: DataFrame = {
       t: 'data',
       id: frame.id,

@@ -67,7 +67,8 @@ export function createRpc(options: {
 
   async function take(letter: Letter): Promise<void> {
     const read = readClientFrame(letter.rumor.content);
-    const line = openLine(letter.sender, letter.from);
+    const durable = 'frame' in read && read.frame.t === 'req' && read.frame.durable === true;
+    const line = openLine(letter.sender, letter.from, durable);
     if ('refused' in read) {
       count(read.refused);
       if (read.id !== undefined) say(line, refusal(read.id, 400, read.refused, 'This is no frame of dmi/1.'));
@@ -152,15 +153,23 @@ export function createRpc(options: {
     } catch {
       return refuse(400, 'bad_request', 'The body is not what was announced.');
     }
+    if (job.stop.signal.aborted) return refuse(499, 'cancelled', 'It was cancelled; nothing was begun.');
     if (body === undefined)
       return refuse(408, 'timeout', 'Parts of the body did not arrive. Nothing was begun.');
+    // Parts take their time, and a client whose request is over may have spent its token elsewhere.
+    const now = unixSeconds(clock);
+    const late = untimely(frame, now, now);
+    if (late !== undefined) {
+      jobs.drop(job);
+      return say(line, late);
+    }
     const requestId = newRequestId();
     const { parts: _parts, body: _body, z: _z, ...withoutBody } = frame;
     const record: RequestRecord = {
       hash,
       state: 'running',
       requestId,
-      at: unixSeconds(clock),
+      at: now,
       hasValue: hasValue(frame),
       from: line.from,
       // What was said in a paid request is nobody's business later: it is looked up then, and never run again.
@@ -192,8 +201,14 @@ export function createRpc(options: {
       keep: (frame) => jobs.keep(job, frame),
     });
     ended.abort();
-    await onRecord.finish(job.key, record, outcome);
-    jobs.end(job, outcome.frames);
+    // A disk that takes nothing must not keep an answer from who paid for it: the ledger knows what it cost.
+    await onRecord.finish(job.key, record, outcome).catch((error: unknown) => {
+      log.error('nostr.request.unrecorded', { request_id: record.requestId, error: errorKind(error) });
+      outbox.ready(job.key);
+    });
+    // What is not known yet is looked up when it is asked for again; this answer would only be repeated.
+    if (outcome.end.status === 425) jobs.drop(job);
+    else jobs.end(job, outcome.frames);
     await tell(job.line, outcome);
   }
 

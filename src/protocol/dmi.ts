@@ -105,7 +105,7 @@ export const nodeFrame = z.discriminatedUnion('t', [
     t: z.literal('data'),
     id,
     seq: z.int().nonnegative(),
-    e: text(64).optional(),
+    e: text(dmi.eventNameCharsMax).optional(),
     d: text(dmi.frameBytesMax).optional(),
     z: text(dmi.frameBytesMax).optional(),
   }),

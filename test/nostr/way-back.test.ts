@@ -1,12 +1,16 @@
+import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemRandom } from '../../src/base/id.ts';
 import { systemClock, unixSeconds } from '../../src/base/time.ts';
+import { answerFrames } from '../../src/nostr/rpc-ask.ts';
 import { createLines } from '../../src/nostr/rpc-line.ts';
+import { sendStream } from '../../src/nostr/rpc-stream.ts';
 import { tell } from '../../src/nostr/rpc-tell.ts';
-import type { NodeFrame } from '../../src/protocol/dmi.ts';
+import { type NodeFrame, frameText } from '../../src/protocol/dmi.ts';
 import { KIND } from '../../src/protocol/kinds.ts';
 import type { NostrEvent } from '../../src/relay/relay.ts';
 import { createWrapper, openWrap } from '../../src/relay/wrap.ts';
+import { request } from '../e2e/dm-kit.ts';
 import { type Peer, createRawRelay } from '../relay/raw-relay.ts';
 import { entry, newKey, openings } from './kit.ts';
 
@@ -31,11 +35,12 @@ async function relayThat(answer: (event: NostrEvent) => [boolean, string]) {
   open.onClose(relay.close);
   return { url: relay.url, sent };
 }
-function lineTo(...urls: string[]) {
+function linesTo(...urls: string[]) {
   const relays = open.set(urls.map((url) => entry(url, { roles: ['dm', 'rpc'] })));
   const wrapper = createWrapper(node, halfway, systemClock);
-  return createLines({ wrapper, relays, clock: systemClock })(client.pubkey, urls);
+  return createLines({ wrapper, relays, clock: systemClock });
 }
+const lineTo = (...urls: string[]) => linesTo(...urls)(client.pubkey, urls);
 const age = (event: NostrEvent | undefined): number =>
   unixSeconds(systemClock) - (event?.created_at ?? Number.NaN);
 const said = (event: NostrEvent | undefined): unknown => {
@@ -88,4 +93,44 @@ describe('an answer in passing', () => {
     const kinds = [...mute.sent, ...heard.sent].map(({ kind }) => kind);
     expect(kinds).toEqual([KIND.ephemeralWrap, KIND.ephemeralWrap, KIND.ephemeralWrap]);
   });
+});
+
+test('whoever will be away gets every frame in a wrap that relays keep', async () => {
+  const relay = await relayThat(took);
+  const line = linesTo(relay.url)(client.pubkey, [relay.url], true);
+  await line.send({ t: 'acc', id: 'a'.repeat(32) }, 'live');
+  await tell(line, { frames: [result], worth: false });
+  expect(relay.sent.map(({ kind }) => kind)).toEqual([KIND.wrap, KIND.wrap]);
+  expect(relay.sent.map(said)).toEqual([{ t: 'acc', id: 'a'.repeat(32) }, result]);
+});
+
+test('an event of a stream whose name fits no frame ends the stream, not the process', async () => {
+  const relay = await relayThat(took);
+  async function* body() {
+    yield await Promise.resolve(Buffer.from(`event: ${'x'.repeat(30_000)}\ndata: {}\n\n`));
+  }
+  const sent = sendStream({
+    frame: request({ stream: {} }),
+    body: body(),
+    line: lineTo(relay.url),
+    only: () => [relay.url],
+    keep: () => undefined,
+    unheard: () => undefined,
+    clock: systemClock,
+  });
+  await expect(sent).rejects.toThrow(RangeError);
+  expect(relay.sent).toEqual([]);
+});
+
+test('usage that would not fit beside an answer stays in its body', async () => {
+  const usage = { total_tokens: 3, details: 'x'.repeat(5_000) };
+  const bytes = Buffer.from(JSON.stringify({ text: randomBytes(13_000).toString('base64'), usage }));
+  const headers = { 'content-type': 'application/json', 'x-routstr-cost-msats': '5' };
+  const [frame] = await answerFrames('a'.repeat(32), { status: 200, headers, bytes }, 5);
+  expect(frame).toMatchObject({ t: 'res', cost_msat: 5 });
+  expect(frame && 'usage' in frame).toBe(false);
+  expect(frame && frameText(frame).length).toBeGreaterThan(17_000);
+  const small = Buffer.from(JSON.stringify({ usage: { total_tokens: 3 } }));
+  const [short] = await answerFrames('a'.repeat(32), { status: 200, headers, bytes: small }, 5);
+  expect(short).toMatchObject({ usage: { total_tokens: 3 } });
 });
