@@ -6,5 +6,7 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // Short in a pipe, where only what fails is read; failures are printed in full either way.
+    reporters: [process.stdout.isTTY ? 'default' : 'dot'],
   },
 });
