@@ -41,7 +41,7 @@ export function nodeInfo(config: Config, node: { npub: string; wallet: Wallet })
   };
 }
 
-/** The announcement of the moment (PROTOCOL.md §2). */
+/** The announcement of the moment. */
 export function describeNode(config: Config, node: { key: NodeKey; shop: Shop }): Announcement {
   const { email, npub, website } = config.contact;
   return {
@@ -71,7 +71,7 @@ export function describeNode(config: Config, node: { key: NodeKey; shop: Shop })
   };
 }
 
-/** Frames of this version inside gift wraps (PROTOCOL.md §4). */
+/** Frames of this version inside gift wraps. */
 const DM_PROTOCOL = 'dmi/1';
 
 /** Relays on which this node reads messages; `rpc` means that streams are welcome there. */

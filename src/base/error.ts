@@ -142,7 +142,7 @@ export class ExitError extends Error {
   }
 }
 
-/** Exit codes of the command line (docs: README). */
+/** Exit codes of the command line; `docs/errors.md` explains them. */
 export const EXIT = {
   ok: 0,
   error: 1,

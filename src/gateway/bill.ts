@@ -1,4 +1,4 @@
-/** Bill: what an answer cost, in every form that clients read (PROTOCOL.md §1, Cost). */
+/** Bill: what an answer cost, in every form that clients read. */
 import type { RequestId } from '../base/id.ts';
 import { type Msat, ZERO, minMsat, msat, sub } from '../base/money.ts';
 import { type Members, without } from '../protocol/completion.ts';

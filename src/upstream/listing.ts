@@ -34,7 +34,7 @@ export function listing(offer: PricedOffer, msatPerUsd: number | undefined): Rec
   };
 }
 
-/** A model as the announcement carries it (PROTOCOL.md §2). */
+/** A model as the announcement carries it. */
 export interface AnnouncedOffer {
   id: string;
   in: Msat;
