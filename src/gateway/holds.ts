@@ -2,7 +2,8 @@
 import { NodeError } from '../base/error.ts';
 import type { AccountId } from '../base/id.ts';
 import { type Msat, ZERO, minMsat, sub } from '../base/money.ts';
-import type { Account, HoldRequest, Ledger } from '../ledger/ledger.ts';
+import type { HoldRequest } from '../ledger/holds.ts';
+import type { Account, Ledger } from '../ledger/ledger.ts';
 import { type CeilingRequest, type PricedModel, ceiling, clampOutput } from '../pricing/ceiling.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import { deadKey } from './payer.ts';

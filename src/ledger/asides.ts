@@ -4,7 +4,7 @@ import { type Msat, minMsat, msat } from '../base/money.ts';
 import type { Child, Children } from './children.ts';
 import { type Idempotency, remembered, rememberedRows } from './idempotency.ts';
 import type { RowChanges } from './journal.ts';
-import type { HoldRequest } from './ledger.ts';
+import type { HoldRequest } from './holds.ts';
 import type { Store } from './store.ts';
 
 interface Aside {

@@ -1,19 +1,61 @@
 /** Holds: money set apart for a request in flight, until its cost is known or its lease ends. */
 import { NodeError, invariant } from '../base/error.ts';
+import type { AccountId, RequestId } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
-import { msat } from '../base/money.ts';
+import { type Msat, msat } from '../base/money.ts';
 import { unixSeconds } from '../base/time.ts';
 import type { Asides } from './asides.ts';
 import type { Children } from './children.ts';
-import type { Account, HoldOutcome, Ledger, SettleOutcome } from './ledger.ts';
+import type { Idempotency } from './idempotency.ts';
+import type { Account, Durable } from './ledger.ts';
 import { limitLeft, newPeriod, spentInPeriod } from './limit.ts';
 import { minus } from './postings.ts';
 import type { Store } from './store.ts';
 
-type Holds = Pick<Ledger, 'hold' | 'settle' | 'release' | 'renew' | 'expireHolds'> & {
+export interface HoldRequest {
+  id: string;
+  account: AccountId;
+  amount: Msat;
+  /** Remembered with the hold, and with what was charged when it is settled. */
+  keyed?: Idempotency & { requestId: RequestId };
+}
+
+export type HoldOutcome =
+  | ({ outcome: 'held'; amount: Msat } & Durable)
+  | { outcome: 'insufficient'; available: Msat; held: Msat }
+  | { outcome: 'limit'; limit: Msat; spent: Msat }
+  | { outcome: 'expired' }
+  | { outcome: 'duplicate' }
+  | { outcome: 'unknown-account' };
+
+export type SettleOutcome =
+  | ({ outcome: 'settled'; charged: Msat; available: Msat; held: Msat } & Durable)
+  /** The hold was settled, released or had expired before: nothing moved. */
+  | { outcome: 'closed' };
+
+export interface HoldVerbs {
+  /** Takes `amount` from the free balance until settled, released or expired. */
+  hold: (request: HoldRequest) => HoldOutcome;
+  /**
+   * Charges `cost`, at most the hold plus the free balance, and never past the account's `balanceLimit`; the rest of
+   * the hold is free again.
+   */
+  settle: (id: string, cost: Msat) => SettleOutcome;
+  /** Gives the whole hold back; cost 0, and no request is counted. Idempotent. */
+  release: (id: string) => SettleOutcome;
+  /** Extends the lease of a living request; memory only, because a lease does not outlive the process. */
+  renew: (id: string) => void;
+  /**
+   * Releases holds whose lease ended and, where `living` is given, all that are not in it: their requests ended while
+   * nothing could be written. Returns how many; 0, without throwing, when nothing can be written any more.
+   */
+  expireHolds: (living?: ReadonlySet<string>) => number;
+}
+
+interface Holds extends HoldVerbs {
   /** Holds of a process that died: their requests ended with it. */
   releaseAll: () => number;
-};
+}
 
 export function createHolds(store: Store, children: Children, asides: Asides): Holds {
   const { books, clock } = store;

@@ -6,13 +6,14 @@
  * disk; nothing may be told to the outside before that. After a failed write every verb throws
  * NodeError('storage_unavailable').
  */
-import type { AccountId, OperationId, RequestId } from '../base/id.ts';
+import type { AccountId, OperationId } from '../base/id.ts';
 import type { Msat, Unit } from '../base/money.ts';
 import type { OutputPlan, StoredProof } from '../base/proof.ts';
 import type { LightningBooks, MeltOperation, MintOperation } from './lightning.ts';
 import type { ChildVerbs } from './children.ts';
 import type { Expiry } from './expiry.ts';
 import type { History } from './history.ts';
+import type { HoldVerbs } from './holds.ts';
 import type { Idempotency, Idempotent } from './idempotency.ts';
 import type { OpenRotation, OpenSend, SendOutcome } from './sends.ts';
 import type { Kept } from './kept.ts';
@@ -58,27 +59,6 @@ export interface Account {
   /** Ids of the only models that a child key may ask for. */
   models?: string[];
 }
-
-export interface HoldRequest {
-  id: string;
-  account: AccountId;
-  amount: Msat;
-  /** Remembered with the hold, and with what was charged when it is settled. */
-  keyed?: Idempotency & { requestId: RequestId };
-}
-
-export type HoldOutcome =
-  | ({ outcome: 'held'; amount: Msat } & Durable)
-  | { outcome: 'insufficient'; available: Msat; held: Msat }
-  | { outcome: 'limit'; limit: Msat; spent: Msat }
-  | { outcome: 'expired' }
-  | { outcome: 'duplicate' }
-  | { outcome: 'unknown-account' };
-
-export type SettleOutcome =
-  | ({ outcome: 'settled'; charged: Msat; available: Msat; held: Msat } & Durable)
-  /** The hold was settled, released or had expired before: nothing moved. */
-  | { outcome: 'closed' };
 
 /**
  * State of an operation:
@@ -205,30 +185,13 @@ export type AccountTerms = Partial<
   Pick<Account, 'refundAddress' | 'validityDate' | 'balanceLimit' | 'balanceLimitReset'>
 >;
 
-export interface Ledger extends LightningBooks, Idempotent, Kept, Expiry, ChildVerbs, History {
+export interface Ledger extends HoldVerbs, LightningBooks, Idempotent, Kept, Expiry, ChildVerbs, History {
   account: (id: AccountId) => Account | undefined;
   /** What the account may still spend under its limit now; undefined where it has none. */
   limitLeft: (id: AccountId) => Msat | undefined;
   /** Account and operation of the exact token text, whatever became of it. */
   operationOfText: (textHash: string) => ReceiveOperation | undefined;
   operation: (id: OperationId) => Operation | undefined;
-
-  /** Takes `amount` from the free balance until settled, released or expired. */
-  hold: (request: HoldRequest) => HoldOutcome;
-  /**
-   * Charges `cost`, at most the hold plus the free balance, and never past the account's `balanceLimit`; the rest of
-   * the hold is free again.
-   */
-  settle: (id: string, cost: Msat) => SettleOutcome;
-  /** Gives the whole hold back; cost 0, and no request is counted. Idempotent. */
-  release: (id: string) => SettleOutcome;
-  /** Extends the lease of a living request; memory only, because a lease does not outlive the process. */
-  renew: (id: string) => void;
-  /**
-   * Releases holds whose lease ended and, where `living` is given, all that are not in it: their requests ended while
-   * nothing could be written. Returns how many; 0, without throwing, when nothing can be written any more.
-   */
-  expireHolds: (living?: ReadonlySet<string>) => number;
 
   openReceive: (intent: OpenReceive) => OpenReceiveOutcome;
   /** New plan with new counters after a definite refusal that is not about the inputs (keyset rotated). */
