@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { closedPort } from './run.ts';
 import { fakeTerminal } from './terminal.ts';
 import { type TestWorld, MODEL, testWorld } from '../e2e/support.ts';
 import { temporaryDirectory } from '../config/fixture.ts';
+import { freePort } from '../node-kit.ts';
 
 let world: TestWorld;
 beforeAll(async () => {
@@ -101,7 +101,7 @@ describe('over HTTP', () => {
     [['--node', 'URL', '--once', 'LONG', '--api-key', 'env:POOR'], 6],
     [['--node', 'CLOSED', '--once', 'x', '--model', MODEL], 3],
   ])('%j ends with %d', async (args, code) => {
-    const closed = `http://127.0.0.1:${await closedPort()}`;
+    const closed = `http://127.0.0.1:${await freePort()}`;
     const words: Record<string, string> = { URL: world.url, CLOSED: closed, LONG: 'word '.repeat(4_000) };
     const filled = args.map((word) => words[word] ?? word);
     const POOR = await world.key(1);

@@ -11,9 +11,10 @@ import { examineRate } from '../../src/doctor-upstreams.ts';
 import { openLedger } from '../../src/ledger/level.ts';
 import { ledgerDir, seedFile } from '../../src/node-data.ts';
 import { createMnemonic } from '../../src/wallet/seed.ts';
+import { freePort } from '../node-kit.ts';
 import { load, temporaryDirectory, write } from '../config/fixture.ts';
 import { type TestWorld, testWorld } from '../e2e/support.ts';
-import { answering, closedPort, run } from './run.ts';
+import { answering, run } from './run.ts';
 import { fakeTerminal } from './terminal.ts';
 
 interface Report {
@@ -100,7 +101,7 @@ describe('a node that was stopped', { timeout: 120_000 }, () => {
   });
 
   test('a mint, an AI server and a relay that are away: exit 3, and the line says what to do', async () => {
-    const away = `http://127.0.0.1:${await closedPort()}`;
+    const away = `http://127.0.0.1:${await freePort()}`;
     const mint = await examined(variant({ mints: [{ url: away, allow_private: true }] }));
     expect([mint.code, failed(mint)]).toEqual([3, ['mint']]);
     expect(about(mint, 'mint')).toMatchObject([
@@ -230,7 +231,7 @@ test(
       expect(about(report, 'ledger')[0]?.says).toContain('the running node holds it');
       expect(about(report, 'listener')[0]?.says).toContain('runs here');
       expect(about(report, 'public_url')[0]?.says).toContain('the key of this node');
-      const gone = `http://127.0.0.1:${await closedPort()}`;
+      const gone = `http://127.0.0.1:${await freePort()}`;
       const raw = JSON.parse(await readFile(world.config.file, 'utf8')) as object;
       const lost = write(
         join(world.config.base_dir, 'lost.yaml'),
@@ -253,7 +254,7 @@ test(
     expect([none.code, failed(none)]).toEqual([78, ['config']]);
     const settings = {
       relays: [],
-      mints: [{ url: `http://127.0.0.1:${await closedPort()}`, allow_private: true }],
+      mints: [{ url: `http://127.0.0.1:${await freePort()}`, allow_private: true }],
       pricing: { btc_usd: 1 },
     };
     const file = write(join(cwd, 'node.yaml'), JSON.stringify(settings));
@@ -293,7 +294,7 @@ test('the rate is what the exchanges say; without it nothing can be sold by pric
   };
   const tools = { clock: systemClock, log: silentLogger };
   const good = `http://127.0.0.1:${await answering(200, { data: { amount: '100000' } })}`;
-  const away = `http://127.0.0.1:${await closedPort()}`;
+  const away = `http://127.0.0.1:${await freePort()}`;
   expect(await examineRate(config, tools, { kraken: away, coinbase: good, bitstamp: away })).toMatchObject({
     state: 'ok',
     says: expect.stringContaining('1000000 msat'),

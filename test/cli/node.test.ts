@@ -3,15 +3,16 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { Provider } from '../../src/client/provider.ts';
 import { createTestRelay } from '../../src/demo/relay.ts';
 import type { AuditReport } from '../../src/node-audit.ts';
+import { freePort } from '../node-kit.ts';
 import { temporaryDirectory, write } from '../config/fixture.ts';
-import { closedPort, errorOf, launch, run } from './run.ts';
+import { errorOf, launch, run } from './run.ts';
 import { fakeTerminal } from './terminal.ts';
 
 /** A node of its own that sells one model; its mint and its upstream are away. */
 async function makeNode(relay: string, over: object = {}): Promise<string> {
   const cwd = temporaryDirectory();
-  const away = `http://127.0.0.1:${await closedPort()}`;
-  const port = await closedPort();
+  const away = `http://127.0.0.1:${await freePort()}`;
+  const port = await freePort();
   const model = { id: 'echo', input_usd_per_million: 1, output_usd_per_million: 2, context_length: 8192 };
   write(
     join(cwd, 'node.yaml'),
@@ -140,7 +141,7 @@ test('the announcement can be shown, published once and retracted', async () => 
 });
 
 test('announcing where no relay answers is unreachable', async () => {
-  const cwd = await makeNode(`ws://127.0.0.1:${await closedPort()}`);
+  const cwd = await makeNode(`ws://127.0.0.1:${await freePort()}`);
   const io = fakeTerminal({ argv: ['announce', 'publish'], cwd, isTTY: false });
   expect(await io.done()).toBe(3);
   expect(io.err()).toContain('"code":"unreachable"');

@@ -3,17 +3,18 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory, write } from '../config/fixture.ts';
-import { closedPort, launch, run } from './run.ts';
+import { launch, run } from './run.ts';
+import { freePort } from '../node-kit.ts';
 
 const CANARY = 'canary-4c1d';
 
 /** A node of its own; its mint and its upstream are away. */
 async function makeNode(): Promise<string> {
   const cwd = temporaryDirectory();
-  const away = `http://127.0.0.1:${await closedPort()}`;
+  const away = `http://127.0.0.1:${await freePort()}`;
   const model = { id: 'echo', input_usd_per_million: 1, output_usd_per_million: 2, context_length: 8192 };
   const settings = {
-    listen: { port: await closedPort() },
+    listen: { port: await freePort() },
     announce: { enabled: false },
     relays: [],
     mints: [{ url: away, allow_private: true }],

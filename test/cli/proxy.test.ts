@@ -7,9 +7,10 @@ import { silentLogger } from '../../src/base/log.ts';
 import { systemClock } from '../../src/base/time.ts';
 import { createHttpProxy } from '../../src/client/proxy-http.ts';
 import { generateNsec, nodeKey } from '../../src/relay/key.ts';
+import { freePort } from '../node-kit.ts';
 import { temporaryDirectory } from '../config/fixture.ts';
 import { type TestWorld, MODEL, bearer, testWorld } from '../e2e/support.ts';
-import { answering, closedPort, launch } from './run.ts';
+import { answering, launch } from './run.ts';
 import { fakeTerminal } from './terminal.ts';
 
 let world: TestWorld;
@@ -169,7 +170,7 @@ test(
   'a node that is away or sends elsewhere is an error that says whether it may have charged',
   { timeout: 60_000 },
   async () => {
-    const away = await proxy('--node', `http://127.0.0.1:${await closedPort()}`);
+    const away = await proxy('--node', `http://127.0.0.1:${await freePort()}`);
     const none = await fetch(`${away.url}/chat/completions`, { method: 'POST', body: '{}' });
     expect([none.status, none.headers.get('x-should-retry')]).toEqual([503, 'true']);
     const elsewhere = await proxy('--node', `http://127.0.0.1:${await answering(302, {})}`);

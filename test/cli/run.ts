@@ -65,12 +65,3 @@ export async function answering(status: number, body: unknown): Promise<number> 
   onTestFinished(() => void server.close());
   return (server.address() as AddressInfo).port;
 }
-
-/** A port on which nothing listens. */
-export async function closedPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}

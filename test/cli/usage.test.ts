@@ -4,9 +4,10 @@ import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { generateNsec } from '../../src/relay/key.ts';
 import { VERSION } from '../../src/version.ts';
+import { freePort } from '../node-kit.ts';
 import { MINIMAL, temporaryDirectory, write } from '../config/fixture.ts';
 import { fakeTerminal } from './terminal.ts';
-import { answering, closedPort, errorOf, run } from './run.ts';
+import { answering, errorOf, run } from './run.ts';
 
 const COMMANDS = [
   'init',
@@ -126,7 +127,7 @@ test('health is 0 for a node that is ready and 3 for one that is not or is not t
   const ready = await answering(200, { ready: true });
   expect(await health(ready)).toEqual([0, `{"ready":true,"url":"http://127.0.0.1:${ready}/readyz"}\n`]);
   expect((await health(await answering(503, { ready: false })))[0]).toBe(3);
-  const [code, text] = await health(await closedPort());
+  const [code, text] = await health(await freePort());
   expect(code).toBe(3);
   expect(text).toContain('"code":"unreachable"');
 });

@@ -6,7 +6,8 @@ import { askOverDm, DmFailure, type DmChunk } from '../../src/client/dm.ts';
 import type { ClientFrame, DataFrame, NodeFrame } from '../../src/protocol/dmi.ts';
 import { packBody } from '../../src/protocol/dmi-body.ts';
 import { createWrapper } from '../../src/relay/wrap.ts';
-import { freePort, hurried, newKey, openings, until } from '../nostr/kit.ts';
+import { freePort } from '../node-kit.ts';
+import { hurried, newKey, openings, until } from '../nostr/kit.ts';
 import { dmClient, scriptedNode } from './dm-kit.ts';
 
 const open = openings();

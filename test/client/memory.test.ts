@@ -12,7 +12,8 @@ import { createMemory } from '../../src/client/memory.ts';
 import { buildAnnouncement } from '../../src/protocol/announcement-build.ts';
 import type { Announcement } from '../../src/protocol/announcement.ts';
 import type { NodeKey, NostrEvent } from '../../src/relay/relay.ts';
-import { announcement, entry, freePort, model, newKey, openings } from '../nostr/kit.ts';
+import { freePort } from '../node-kit.ts';
+import { announcement, entry, model, newKey, openings } from '../nostr/kit.ts';
 
 const open = openings();
 afterEach(open.close);

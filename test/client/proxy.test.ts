@@ -6,7 +6,8 @@ import { silentLogger } from '../../src/base/log.ts';
 import { type Clock, systemClock } from '../../src/base/time.ts';
 import { createProxy } from '../../src/client/proxy.ts';
 import type { ClientFrame, NodeFrame, RequestFrame } from '../../src/protocol/dmi.ts';
-import { freePort, hurried, newKey, openings, until } from '../nostr/kit.ts';
+import { freePort } from '../node-kit.ts';
+import { hurried, newKey, openings, until } from '../nostr/kit.ts';
 import { dmClient, scriptedNode } from './dm-kit.ts';
 
 const open = openings();

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { type Token, getDecodedToken, getEncodedToken } from '@cashu/cashu-ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type TestMint, createTestMint } from '../../src/demo/mint.ts';
-import { closedPort } from '../cli/run.ts';
+import { freePort } from '../node-kit.ts';
 import { type Json, type TestWorld, bearer, testWorld } from '../e2e/support.ts';
 import {
   RAW_MODEL,
@@ -70,7 +70,7 @@ export interface Stage {
 export async function createStage(settings: Record<string, unknown> = {}) {
   const upstream = await scriptedModel();
   upstream.answer(jsonAnswer(200, completion()));
-  const [port, away] = [await closedPort(), `http://127.0.0.1:${await closedPort()}`];
+  const [port, away] = [await freePort(), `http://127.0.0.1:${await freePort()}`];
   const [dear, busy] = [await createTestMint({ feePpk: 1_000 }), await createTestMint({})];
   busy.failNext('rate-limit', { times: 1_000_000 });
   const trap = createServer((socket) => socket.destroy());

@@ -44,6 +44,16 @@ interface Seen {
   unknown: number;
 }
 
+/** A node that is ready, and a key with SATS on it. */
+async function fundedNode(): Promise<{ world: ProcessWorld; pid: number; key: string; seen: Seen }> {
+  const world = await processWorld();
+  const pid = await world.start();
+  const token = await world.mint.issue(SATS);
+  const created = await world.attempt('/v1/balance/create', { cashu_token: token }, {});
+  const key = created.json.api_key as string;
+  return { world, pid, key, seen: { asked: 0, paid: 0, cost: 0, unknown: 0 } };
+}
+
 /** One request; what was answered with success counts, whatever else came may have been charged or not. */
 async function pay(world: ProcessWorld, key: string, seen: Seen): Promise<Json> {
   // No two are the same, and all cost the same.
@@ -91,15 +101,7 @@ test.skipIf(!permitted).each([
 ])(
   '$fault: money waits, nothing is lost, and it goes on once the disk does',
   async ({ rules }) => {
-    const world = await processWorld();
-    const pid = await world.start();
-    const created = await world.attempt(
-      '/v1/balance/create',
-      { cashu_token: await world.mint.issue(SATS) },
-      {},
-    );
-    const key = created.json.api_key as string;
-    const seen: Seen = { asked: 0, paid: 0, cost: 0, unknown: 0 };
+    const { world, pid, key, seen } = await fundedNode();
     expect(await pay(world, key, seen)).toMatchObject({ status: 200 });
 
     const mend = await breakDisk(pid, ...(await rules(world.dir)));
@@ -139,15 +141,7 @@ test.skipIf(!permitted).each([
 test.skipIf(!permitted)(
   'a disk that takes its time delays answers and nothing else',
   async () => {
-    const world = await processWorld();
-    const pid = await world.start();
-    const created = await world.attempt(
-      '/v1/balance/create',
-      { cashu_token: await world.mint.issue(SATS) },
-      {},
-    );
-    const key = created.json.api_key as string;
-    const seen: Seen = { asked: 0, paid: 0, cost: 0, unknown: 0 };
+    const { world, pid, key, seen } = await fundedNode();
     await breakDisk(pid, '-e', 'inject=fdatasync:delay_exit=300000');
     const running = Promise.all(Array.from({ length: 8 }, () => pay(world, key, seen)));
     let alive = 0;

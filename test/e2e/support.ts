@@ -86,9 +86,13 @@ export const events = (text: string): Json[] =>
     .map((event) => JSON.parse(event.slice(6)));
 
 /** Waits for a state that real I/O brings about; fails loudly if it never comes. */
-export async function until(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
+export async function until(
+  what: string,
+  check: () => boolean | Promise<boolean>,
   // Generous for a loaded machine, and within the time of a test, so that what never happened is named.
-  for (const end = Date.now() + 25_000; Date.now() < end;) {
+  withinMs = 25_000,
+): Promise<void> {
+  for (const end = Date.now() + withinMs; Date.now() < end;) {
     if (await check()) return;
     await new Promise((resolve) => setTimeout(resolve, 25));
   }

@@ -2,9 +2,9 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
+import { freePort } from '../node-kit.ts';
 
 const run = promisify(execFile);
 const INPUT_FEE_PPK = 100;
@@ -92,14 +92,6 @@ reserve_fee_min = 1
 min_delay_time = 0
 max_delay_time = 0
 `;
-
-export async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise<void>((resolve) => probe.close(() => resolve()));
-  return port;
-}
 
 async function upAndRunning(name: string, child: ChildProcess, port: number): Promise<RealMint> {
   const url = `http://127.0.0.1:${port}`;

@@ -14,7 +14,8 @@ import { parseAnnouncement } from '../../src/protocol/announcement.ts';
 import { verifyEvent } from '../../src/relay/event.ts';
 import type { Filter, NostrEvent } from '../../src/relay/relay.ts';
 import { createRelaySet } from '../../src/relay/set.ts';
-import { announcement, entry, freePort, memoryStore, model, newKey } from '../nostr/kit.ts';
+import { freePort } from '../node-kit.ts';
+import { announcement, entry, memoryStore, model, newKey } from '../nostr/kit.ts';
 import { chatStory, goChatClient, nakChatClient } from './chat.ts';
 import { buildGoClient, installNak, type Program, serveNak } from './nak.ts';
 

@@ -15,7 +15,8 @@ import { createBuyer, walletInfo } from '../../src/demo/buyer.ts';
 import { createTestModel } from '../../src/demo/model.ts';
 import { createNode, initNode } from '../../src/node.ts';
 import { MINT_CONTRACT } from '../contract/mint.ts';
-import { type RealMint, freePort, installedMints, startCdk, startNutshell } from './mints.ts';
+import { MODEL, freePort, nodeSettings } from '../node-kit.ts';
+import { type RealMint, installedMints, startCdk, startNutshell } from './mints.ts';
 import { createWallet } from '../../src/wallet/cashu.ts';
 import type { Wallet } from '../../src/wallet/wallet.ts';
 import { systemClock } from '../../src/base/time.ts';
@@ -23,7 +24,6 @@ import { type OutputPlan } from '../../src/base/proof.ts';
 
 const run = promisify(execFile);
 const venv = process.env['INTEROP_VENV'] ?? '';
-const MODEL = 'demo/echo';
 
 let passed = 0;
 let failed = 0;
@@ -97,7 +97,8 @@ async function story(dir: string, mintUrl: string): Promise<void> {
   const model = await createTestModel({ models: [MODEL] });
   const port = await freePort();
   const file = join(dir, 'node.yaml');
-  await writeFile(file, JSON.stringify(settings(mintUrl, port, model.url)), { mode: 0o600 });
+  const settings = nodeSettings({ port, mint: mintUrl, model: model.url });
+  await writeFile(file, JSON.stringify(settings), { mode: 0o600 });
   await initNode(await loadConfig({ file, env: {}, cwd: dir }));
   const node = createNode(await loadConfig({ file, env: {}, cwd: dir }), { log: silentLogger });
   await node.start();
@@ -154,29 +155,6 @@ async function pay(url: string, mintUrl: string): Promise<void> {
   const received = await buyer.receive(back);
   check('a refund is redeemed at nutshell', received > Number(sats) - 5 && received <= Number(sats));
 }
-
-const settings = (mintUrl: string, port: number, modelUrl: string) => ({
-  public_urls: [`http://127.0.0.1:${port}`],
-  listen: { host: '127.0.0.1', port },
-  relays: [],
-  mints: [{ url: mintUrl, unit: 'sat', allow_private: true }],
-  upstreams: [
-    {
-      id: 'echo',
-      base_url: `${modelUrl}/v1`,
-      models: [
-        {
-          id: MODEL,
-          input_usd_per_million: 5,
-          output_usd_per_million: 15,
-          context_length: 128_000,
-          max_output_tokens: 4_096,
-        },
-      ],
-    },
-  ],
-  pricing: { btc_usd: 100_000 },
-});
 
 /** A mint in a directory of its own, which ends with the work. */
 async function withMint(

@@ -8,11 +8,12 @@ import { pointNames } from '../faults/points.ts';
 import { seeded } from '../base/random.ts';
 import { createShopper } from '../shop/shopper.ts';
 import { createVerdict } from '../shop/verdict.ts';
+import { MODEL } from '../node-kit.ts';
 import { createHttpTill } from './http-till.ts';
 import { type NodeProcess, command, requireBinary, startNode } from './node-process.ts';
 import { type Audit, strandedSats } from './reckoning.ts';
 import { createWeather } from './weather.ts';
-import { MODEL, createKillWorld } from './world.ts';
+import { createKillWorld } from './world.ts';
 
 const { values } = parseArgs({
   options: {

@@ -1,16 +1,14 @@
 /** What survives every kill: a mint, a model, the buyers' tokens, and the data of the node. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getDecodedToken } from '@cashu/cashu-ts';
 import { type TestMint, createTestMint } from '../../src/demo/mint.ts';
 import { createTestModel } from '../../src/demo/model.ts';
+import { MODEL, freePort, nodeSettings } from '../node-kit.ts';
 import { SATS_LEAST } from '../shop/shopper.ts';
 import type { Purse, Token } from '../shop/till.ts';
 import { type KillStreets, createStreets } from './streets.ts';
-
-export const MODEL = 'demo/echo';
 
 export interface KillWorld {
   url: string;
@@ -31,13 +29,14 @@ export async function createKillWorld(random: () => number, fails: () => boolean
   const dir = await mkdtemp(join(tmpdir(), 'routstr-kill-'));
   const port = await freePort();
   const file = join(dir, 'node.yaml');
-  await writeFile(
-    file,
-    JSON.stringify(settings({ port, mint: mint.url, model: model.url, operator: streets.operator })),
+  const settings = nodeSettings(
+    { port, mint: mint.url, model: model.url },
     {
-      mode: 0o600,
+      lightning: { allow_private: true },
+      payout: { lightning_address: streets.operator, threshold_sats: 20 },
     },
   );
+  await writeFile(file, JSON.stringify(settings), { mode: 0o600 });
 
   const owned: Token[] = [];
   return {
@@ -66,37 +65,4 @@ export async function createKillWorld(random: () => number, fails: () => boolean
       await rm(dir, { recursive: true, force: true });
     },
   };
-}
-
-const settings = (at: { port: number; mint: string; model: string; operator: string }) => ({
-  data_dir: './data',
-  listen: { host: '127.0.0.1', port: at.port },
-  relays: [],
-  lightning: { allow_private: true },
-  payout: { lightning_address: at.operator, threshold_sats: 20 },
-  mints: [{ url: at.mint, unit: 'sat', allow_private: true }],
-  upstreams: [
-    {
-      id: 'echo',
-      base_url: `${at.model}/v1`,
-      models: [
-        {
-          id: MODEL,
-          input_usd_per_million: 50,
-          output_usd_per_million: 150,
-          context_length: 8_000,
-          max_output_tokens: 500,
-        },
-      ],
-    },
-  ],
-  pricing: { btc_usd: 100_000 },
-});
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done));
-  const { port } = probe.address() as { port: number };
-  await new Promise<void>((done) => probe.close(() => done()));
-  return port;
 }

@@ -5,10 +5,10 @@ import type { TestRelay } from '../../src/demo/relay.ts';
 import { type AnnouncerOptions, createAnnouncer } from '../../src/nostr/announcer.ts';
 import { type Announcement, parseAnnouncement } from '../../src/protocol/announcement.ts';
 import type { NostrEvent, RelaySet } from '../../src/relay/relay.ts';
+import { freePort } from '../node-kit.ts';
 import {
   announcement,
   entry,
-  freePort,
   hurried,
   manualClock,
   memoryStore,

@@ -165,10 +165,3 @@ export const entry = (url: string, more: Partial<RelayConfig> = {}): RelayConfig
   burst: 100,
   ...more,
 });
-
-/** A port on which nothing listens yet. */
-export async function freePort(): Promise<number> {
-  const relay = await createTestRelay();
-  await relay.close();
-  return relay.port;
-}

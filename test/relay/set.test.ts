@@ -7,7 +7,8 @@ import { silentLogger } from '../../src/base/log.ts';
 import { createTestRelay } from '../../src/demo/relay.ts';
 import type { NodeKey, NostrEvent, PublishOutcome } from '../../src/relay/relay.ts';
 import { createRelaySet } from '../../src/relay/set.ts';
-import { entry, freePort, hasty, hurried, manualClock, newKey, openings, until } from '../nostr/kit.ts';
+import { freePort } from '../node-kit.ts';
+import { entry, hasty, hurried, manualClock, newKey, openings, until } from '../nostr/kit.ts';
 
 const open = openings();
 afterEach(open.close);

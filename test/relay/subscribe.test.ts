@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock, unixSeconds } from '../../src/base/time.ts';
 import type { Filter, NodeKey, NostrEvent } from '../../src/relay/relay.ts';
-import { entry, freePort, hasty, newKey, openings, until } from '../nostr/kit.ts';
+import { freePort } from '../node-kit.ts';
+import { entry, hasty, newKey, openings, until } from '../nostr/kit.ts';
 import { createRawRelay } from './raw-relay.ts';
 
 const open = openings();
