@@ -55,9 +55,10 @@ test('the price in the announcement is the price that is charged', async () => {
   expect(Math.round((listed?.sats_pricing.completion ?? 0) * 1e9)).toBe(announced?.out);
 });
 
-test('a private address is not contacted unless that was asked for', async () => {
+test('a private address counts as unproven unless it may be contacted', async () => {
+  expect(await find()).toMatchObject([{ npub: world.node.npub, bound: true }]);
   const found = await find({ allowPrivate: false });
-  expect(found.some(({ bound }) => bound)).toBe(false);
+  expect(found).toMatchObject([{ npub: world.node.npub, bound: false }]);
 });
 
 test('a node that stops withdraws its announcement', async () => {

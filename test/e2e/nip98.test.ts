@@ -3,7 +3,7 @@ import { getToken } from 'nostr-tools/nip98';
 import { type EventTemplate, finalizeEvent } from 'nostr-tools/pure';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newSecret, signed } from './signed.ts';
-import { type Reply, type TestWorld, bearer, chat, testWorld } from './support.ts';
+import { type Reply, type TestWorld, bearer, chat, testWorld, until } from './support.ts';
 
 let world: TestWorld;
 beforeAll(async () => {
@@ -108,8 +108,7 @@ test('an invoice for a signed request tops up its key', async () => {
   const made = await alice.post('/v1/lightning/invoice', { amount_sats: 21 });
   expect(made.json.bolt11).toMatch(/^ln/);
   world.mint.payQuote(made.json.bolt11 as string);
-  for (let tries = 0; tries < 200 && (await alice.balance()) === 0; tries++)
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  await until('the payment is credited', async () => (await alice.balance()) > 0);
   expect(await alice.balance()).toBe(21_000);
   const status = await alice.get(`/v1/lightning/invoice/${made.json.invoice_id}/status`);
   expect(status.json.status).toBe('paid');
