@@ -66,7 +66,7 @@ function createReader() {
 
   function take(event: string): void {
     if (!event.startsWith('data: {')) return;
-    const value: unknown = JSON.parse(event.slice('data: '.length));
+    const value = parsed(event.slice('data: '.length));
     if (!isObject(value)) return;
     const { error } = value;
     if (isObject(error) && typeof error['message'] === 'string') failure = error['message'];
@@ -85,4 +85,13 @@ function createReader() {
     length: () => text.length,
     result: () => ({ text, failure }),
   };
+}
+
+/** Undefined for an event that an AI server broke: the others are paid for. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

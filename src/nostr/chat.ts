@@ -228,7 +228,8 @@ export function createChat(parts: {
 
   async function lookAround(): Promise<void> {
     while (!stopped.signal.aborted) {
-      await money.lookAfter();
+      // A disk that is full now may have room at the next look.
+      await money.lookAfter().catch(noteFailure);
       await clock.sleep(chat.lookMs, stopped.signal);
     }
   }

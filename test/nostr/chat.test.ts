@@ -1,9 +1,15 @@
 /** Talks with the chat bot: money in, questions, money out, and everything that must not cost anything. */
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
+import { newCancel } from '../../src/base/cancel.ts';
 import { LIMITS } from '../../src/base/limits.ts';
-import { unixSeconds } from '../../src/base/time.ts';
+import { silentLogger } from '../../src/base/log.ts';
+import { systemClock, unixSeconds } from '../../src/base/time.ts';
 import { accountOfPubkey } from '../../src/base/id.ts';
+import type { Gateway } from '../../src/gateway/gateway.ts';
+import { createChat } from '../../src/nostr/chat.ts';
 import { readChat } from '../../src/nostr/chat-command.ts';
+import { credentialOf } from '../../src/nostr/chat-money.ts';
+import { takeTurn } from '../../src/nostr/chat-turn.ts';
 import { amount, cut } from '../../src/nostr/chat-words.ts';
 import { NodeError } from '../../src/base/error.ts';
 import { refuses, signs } from '../gateway/kit.ts';
@@ -312,6 +318,56 @@ test('an AI server that fails before its answer costs nothing, and one that brea
   const [broken] = await bot.say('one two three four five six');
   expect(broken).toMatch(COST);
   expect(costOf(broken).left).toBe(bot.balance());
+});
+
+test('one event that the AI server broke costs one event, not the answer', async () => {
+  const said = (content: string): string =>
+    `data: ${JSON.stringify({ choices: [{ delta: { content } }] })}\n\n`;
+  async function* chunks() {
+    yield await Promise.resolve(Buffer.from(`${said('one ')}data: {"choices":[{"del\n\n${said('three')}`));
+  }
+  const receipt = { cost: { total: 5 }, balance: 7 };
+  const serve = () =>
+    Promise.resolve({
+      chunks: chunks(),
+      receipt: Promise.resolve(receipt),
+      [Symbol.asyncDispose]: async () => {},
+    });
+  const turn = { id: 'a', model: 'm', system: undefined, turns: [], prompt: 'x', stop: newCancel() };
+  const answer = await takeTurn(serve as unknown as Gateway['serve'], {
+    ...turn,
+    credential: credentialOf(ALICE),
+  });
+  expect(answer).toMatchObject({ text: 'one three', receipt, failure: undefined });
+});
+
+test('a disk that takes nothing for a while does not end the looking after what is pending', async () => {
+  const one = { sender: ALICE, from: [], at: unixSeconds(systemClock), kind: 'topup', operation: 'gone' };
+  let value = JSON.stringify([
+    { ...one, id: 'a' },
+    { ...one, id: 'b' },
+  ]);
+  let failures = 0;
+  const chat = createChat({
+    gateway: {
+      lightning: { status: () => Promise.reject(new NodeError('invoice_not_found', 'gone')) },
+    } as unknown as Gateway,
+    models: () => [],
+    tell: () => Promise.resolve(true),
+    store: {
+      get: () => value,
+      put: (_key, next) => {
+        if (failures++ < 1) return Promise.reject(new Error('disk full'));
+        value = next;
+        return Promise.resolve();
+      },
+    },
+    clock: { ...systemClock, sleep: () => systemClock.sleep(1) },
+    log: silentLogger,
+  });
+  chat.start();
+  onTestFinished(() => chat.stop());
+  await until('nothing is pending', () => value === '[]');
 });
 
 test('nothing of what people say, and no token, is logged', async () => {
