@@ -464,6 +464,8 @@ export const LIMITS = {
     pauseMsMax: 50,
     /** Wraps waiting to be opened; at the pace above a minute of them or less. */
     queueMax: 2_000,
+    /** Stored wraps that found no room are asked for again after so long. */
+    makeUpMs: 60_000,
     /** Ids of wraps in memory, about 10 MB. */
     seenMax: 50_000,
     /** Ids on disk: slots of ten minutes in a ring of three and a half days, each with so many. */

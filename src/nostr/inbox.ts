@@ -80,7 +80,9 @@ export function createInbox(options: {
   const stopped = new AbortController();
   let subscription: ReturnType<RelaySet['subscribe']>[] = [];
   let working: Promise<void> | undefined;
-  let flushing: Promise<void> | undefined;
+  let loops: Promise<unknown> | undefined;
+  /** Stored wraps for which there was no room; relays still have them. */
+  let missed = 0;
 
   /** Everything that costs nothing; in this order, because each check is dearer than the one before. */
   function receive(event: NostrEvent, from: string): void {
@@ -99,8 +101,11 @@ export function createInbox(options: {
     if (age < -inbox.futureSecondsMax) return count('future');
     if (age > (event.kind === KIND.wrap ? inbox.storedSecondsMax : inbox.liveSecondsMax))
       return count('stale');
-    if (!relayBudgets.take(from)) return count('relay-budget');
-    if (queue.length >= inbox.queueMax) return count('queue');
+    const full = !relayBudgets.take(from) ? 'relay-budget' : queue.length >= inbox.queueMax && 'queue';
+    if (full !== false) {
+      if (event.kind === KIND.wrap) missed += 1;
+      return count(full);
+    }
     const relayList = [from];
     seen.add(name, relayList);
     queue.push({ name, event, from: relayList });
@@ -152,6 +157,17 @@ export function createInbox(options: {
     }
   }
 
+  /** A token may be in what a flood crowded out: it is asked for again, once there is room. */
+  async function makeUp(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      await clock.sleep(inbox.makeUpMs, stopped.signal);
+      if (missed === 0 || queue.length > inbox.queueMax / 2 || stopped.signal.aborted) continue;
+      log.warn('nostr.inbox.flooded', { missed });
+      missed = 0;
+      subscription[0]?.renew();
+    }
+  }
+
   return {
     start: () => {
       const roles = ['dm', 'rpc'] as const;
@@ -173,7 +189,7 @@ export function createInbox(options: {
           onEvent: receive,
         }),
       ];
-      flushing = flushNowAndThen();
+      loops = Promise.all([flushNowAndThen(), makeUp()]);
     },
     ready: async (timeoutMs) => {
       const live = await Promise.all(subscription.map((each) => each.ready(timeoutMs)));
@@ -182,7 +198,7 @@ export function createInbox(options: {
     stop: async () => {
       stopped.abort();
       for (const each of subscription) each.close();
-      await Promise.all([working, flushing]);
+      await Promise.all([working, loops]);
     },
     counts: () => ({ ...counts }),
   };

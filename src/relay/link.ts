@@ -32,7 +32,7 @@ export interface Link {
   publish: (event: NostrEvent) => Promise<PublishOutcome>;
   query: (filter: Filter, onEvent: (event: unknown) => boolean, timeoutMs: number) => Promise<void>;
   /** Lasts until it is closed, over all connections. */
-  subscribe: (options: SubscriptionOptions) => Pick<LinkSubscription, 'live' | 'close'>;
+  subscribe: (options: SubscriptionOptions) => Pick<LinkSubscription, 'live' | 'renew' | 'close'>;
   /** Fetches what the relay says about its limits, at most once a day. */
   inform: () => Promise<void>;
   status: () => RelayStatus;
@@ -215,6 +215,7 @@ export function createLink(options: {
       if (connection !== undefined) made.attach(connection);
       return {
         live: made.live,
+        renew: made.renew,
         close: () => {
           subscriptions.delete(made);
           made.close();

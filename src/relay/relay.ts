@@ -74,6 +74,8 @@ export interface Subscription {
    * Gives the number that have: from there on nothing new is missed.
    */
   ready: (timeoutMs: number) => Promise<number>;
+  /** Asks again where there is a connection: what is stored there is sent once more. */
+  renew: () => void;
   close: () => void;
 }
 

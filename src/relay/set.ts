@@ -65,6 +65,7 @@ export function createRelaySet(options: {
           waiting.delete(check);
           return live();
         },
+        renew: () => parts.forEach((part) => part.renew()),
         close: () => {
           closed = true;
           for (const part of parts) part.close();

@@ -6,16 +6,17 @@ import { onTestFinished, expect, test } from 'vitest';
 import { systemRandom } from '../../src/base/id.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { Secret } from '../../src/base/secret.ts';
-import { systemClock } from '../../src/base/time.ts';
+import { LIMITS } from '../../src/base/limits.ts';
+import { type Clock, systemClock } from '../../src/base/time.ts';
 import { createTestRelay } from '../../src/demo/relay.ts';
 import { type Letter, createInbox } from '../../src/nostr/inbox.ts';
 import { KIND } from '../../src/protocol/kinds.ts';
 import { nodeKey } from '../../src/relay/key.ts';
-import type { NostrEvent, RelayRole } from '../../src/relay/relay.ts';
+import type { NostrEvent, RelayRole, RelaySet } from '../../src/relay/relay.ts';
 import { loadFastSchnorr } from '../../src/relay/schnorr.ts';
 import { createRelaySet } from '../../src/relay/set.ts';
-import { createWrapper, openWrap } from '../../src/relay/wrap.ts';
-import { until } from './kit.ts';
+import { createWrapper, openWrap, rumorId } from '../../src/relay/wrap.ts';
+import { manualClock, until } from './kit.ts';
 
 await loadFastSchnorr();
 const now = (): number => Math.floor(Date.now() / 1000);
@@ -50,17 +51,17 @@ async function place(
   };
   const relays = setOf(node.key, ['dm', 'rpc']);
   const letters: Letter[] = [];
-  const open = async () => {
+  const open = async (over: { relays?: RelaySet; clock?: Clock } = {}) => {
     const inbox = createInbox({
       key: node.key,
-      relays,
+      relays: over.relays ?? relays,
       wrapper: createWrapper(node.key, systemRandom, systemClock),
       readers: {
         [KIND.frame]: (letter) => void letters.push(letter),
         14: () => Promise.reject(new Error('no')),
       },
       store,
-      clock: systemClock,
+      clock: over.clock ?? systemClock,
       log: silentLogger,
     });
     inbox.start();
@@ -276,4 +277,34 @@ test('a process that stood still while it opened a letter reads the next ones', 
   await open();
   for (const text of ['first', 'second', 'third']) await send(wrap(text));
   await until(() => letters.length === 3, 'the letters behind the slow one');
+});
+
+test('a stored letter that a flood crowded out is read when the flood has ebbed', async () => {
+  const clock = manualClock();
+  const { servers, relays, node, letters, open, wrap, send } = await place();
+  const from = servers[0]?.url ?? '';
+  const floods: (() => void)[] = [];
+  const junk = (i: number): NostrEvent => {
+    const tags = [['p', node.key.pubkey]];
+    const rest = { pubkey: 'f'.repeat(64), created_at: now(), kind: KIND.wrap, tags, content: `${i}` };
+    return { ...rest, id: rumorId(rest), sig: '0'.repeat(128) };
+  };
+  const inbox = await open({
+    clock,
+    relays: {
+      ...relays,
+      subscribe: (wanted) => {
+        floods.push(() => {
+          for (let i = 0; i < LIMITS.inbox.relayBurst; i++) wanted.onEvent(junk(i), from);
+        });
+        return relays.subscribe(wanted);
+      },
+    },
+  });
+  floods[0]?.();
+  await send(wrap('mine', KIND.wrap));
+  await until(() => inbox.counts()['relay-budget'] === 1, 'the letter to find no room');
+  for (let second = 0; second < 600 && letters.length === 0; second++) await clock.advance(1_000);
+  await until(() => letters.length === 1, 'the letter');
+  expect(letters[0]?.rumor.content).toBe('mine');
 });
