@@ -27,7 +27,7 @@ export function parseSettings(raw: unknown, origins: ReadonlyMap<string, string>
 }
 
 /** `a.b[2].c`; what an operator can find again in the file. */
-export const pathText = (path: readonly PropertyKey[]): string =>
+const pathText = (path: readonly PropertyKey[]): string =>
   path.reduce<string>((text, key) => {
     if (typeof key === 'number') return `${text}[${key}]`;
     return text === '' ? String(key) : `${text}.${String(key)}`;

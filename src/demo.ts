@@ -1,6 +1,6 @@
 /** The demo: announce, be discovered, be paid four ways, over HTTP and over direct messages, and show that not one msat went astray. */
 import { NodeError } from './base/error.ts';
-import { type Logger, createLogger, silentLogger } from './base/log.ts';
+import { silentLogger } from './base/log.ts';
 import { systemClock } from './base/time.ts';
 import { type Provider, discover } from './client/discover.ts';
 import { type PaidStep, QUESTION, createBuyer, tellStory, walletInfo } from './demo/buyer.ts';
@@ -15,7 +15,6 @@ export interface DemoOptions {
   port?: number;
   print: (line: string) => void;
   signal: AbortSignal;
-  verbose?: boolean;
 }
 
 /** `routstr-node demo --once --json`. All amounts in msat but for `change_sats`. */
@@ -34,8 +33,10 @@ export interface DemoSummary {
 export async function runDemo(options: DemoOptions): Promise<number> {
   const started = performance.now();
   const say = options.json ? () => undefined : options.print;
-  const log: Logger = options.verbose ? createLogger({ level: 'info' }) : silentLogger;
-  const world = await createWorld({ log, ...(options.port === undefined ? {} : { port: options.port }) });
+  const world = await createWorld({
+    log: silentLogger,
+    ...(options.port === undefined ? {} : { port: options.port }),
+  });
   try {
     say(`relay       ${world.relay.url}`);
     say(`mint        ${world.mint.url}   play money, worth nothing`);

@@ -5,7 +5,7 @@ import { sha256Hex } from './id.ts';
 export const tokenTextHash = (text: string): string => sha256Hex(normalTokenText(text));
 
 /** Surrounding white space and the URI schemes of NUT-00 carry no meaning. */
-export function normalTokenText(text: string): string {
+function normalTokenText(text: string): string {
   return text.trim().replace(/^(?:web\+cashu:\/\/|cashu:\/\/|web\+cashu:|cashu:)/i, '');
 }
 

@@ -31,7 +31,7 @@ export const matching = (models: readonly AnnouncedModel[], { model, maxPrice }:
   );
 
 /** Exact id, or the same id with or without a vendor in front. */
-export const sameModel = (id: string, wanted: string): boolean =>
+const sameModel = (id: string, wanted: string): boolean =>
   id === wanted || id.endsWith(`/${wanted}`) || wanted.endsWith(`/${id}`);
 
 /** Whether this client can talk to the node over encrypted messages. */

@@ -54,7 +54,7 @@ export interface MintFaults {
   next: (path: string) => Promise<MintFault | undefined>;
 }
 
-export const RETRY_AFTER_SECONDS = 7;
+const RETRY_AFTER_SECONDS = 7;
 const HUGE_CHUNK = 'x'.repeat(64 * 1024);
 const HUGE_CHUNKS = 1_024;
 

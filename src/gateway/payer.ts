@@ -36,7 +36,7 @@ type KeyCredential = Extract<Credential, { kind: 'key' }>;
 export type PubkeyCredential = Extract<Credential, { kind: 'pubkey' }>;
 type TokenCredential = Extract<Credential, { kind: 'token' }>;
 
-export const DEAD_KEY_MESSAGE =
+const DEAD_KEY_MESSAGE =
   'Key not found: this API key is unknown here, or its proofs already spent. Create a new key with a fresh token.';
 
 const KEY_PATTERN = /^sk-[0-9a-f]{64}$/;

@@ -91,7 +91,7 @@ const header = (req: IncomingMessage, name: string): string | undefined => {
   return typeof value === 'string' && value !== '' ? value : undefined;
 };
 
-export function optionalWhole(fields: Record<string, unknown>, name: string): Msat | undefined {
+function optionalWhole(fields: Record<string, unknown>, name: string): Msat | undefined {
   const raw = fields[name];
   if (raw === undefined || raw === null || raw === '') return undefined;
   const value = typeof raw === 'string' && /^\d{1,16}$/.test(raw) ? Number(raw) : raw;
@@ -101,7 +101,7 @@ export function optionalWhole(fields: Record<string, unknown>, name: string): Ms
   return msat(value);
 }
 
-export function optionalText(fields: Record<string, unknown>, name: string): string | undefined {
+function optionalText(fields: Record<string, unknown>, name: string): string | undefined {
   const value = fields[name];
   if (value === undefined || value === null || value === '') return undefined;
   if (typeof value !== 'string' || value.length > 256)

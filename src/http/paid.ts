@@ -60,7 +60,7 @@ function maxCost(req: IncomingMessage): Msat | undefined {
 }
 
 /** Headers of answers whose cost is known before their first byte. */
-export function receiptHeaders(receipt: Receipt): string[] {
+function receiptHeaders(receipt: Receipt): string[] {
   const { cost, change, balance } = receipt;
   const headers = [
     ...NO_STORE,

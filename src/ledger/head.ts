@@ -24,7 +24,7 @@ export interface HeadFile {
 
 /** Slots lie in pages of their own: a torn write damages the one that was being written and never the other. */
 const SLOT_BYTES = 4096;
-export const headPath = (dir: string): string => join(dir, 'HEAD');
+const headPath = (dir: string): string => join(dir, 'HEAD');
 
 /** Undefined where there is none. Refuses a file of which no slot can be read. */
 export async function readHead(dir: string): Promise<Witness | undefined> {

@@ -1,6 +1,6 @@
 /** Lightning in the ledger: money that comes in by an invoice of a mint (`mint`) or pays an invoice (`melt`). */
 import type { OperationId } from '../base/id.ts';
-import type { Msat, Unit } from '../base/money.ts';
+import type { Msat } from '../base/money.ts';
 import type { OutputPlan, StoredProof } from '../base/proof.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { Account, Durable, OperationBase } from './ledger.ts';
@@ -176,10 +176,4 @@ export interface LightningBooks {
   completeReclaim: (id: OperationId, blindSignatures: string[], plan: OutputPlan) => Durable;
   /** What the operator may take out: never what clients are owed. */
   earned: () => Msat;
-}
-
-/** Where proofs are. */
-export interface ShelfName {
-  mint: string;
-  unit: Unit;
 }

@@ -32,7 +32,7 @@ export const minus = (amount: number): number => 0 - amount;
 
 export const proofsAccount = (mint: string, unit: Unit): string => `proofs:${mint}|${unit}`;
 
-export function sideOf(name: string): Side {
+function sideOf(name: string): Side {
   const side = SIDES.get(name) ?? (name.startsWith('proofs:') ? 'assets' : undefined);
   if (side === undefined) invariant(false, `${name} is an account of the ledger`);
   return side;

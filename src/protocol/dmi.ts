@@ -91,7 +91,7 @@ export const clientFrame = z.discriminatedUnion('t', [
   z.object({ t: z.literal('ping'), n: z.int().nonnegative() }),
 ]);
 
-export const nodeFrame = z.discriminatedUnion('t', [
+const nodeFrame = z.discriminatedUnion('t', [
   /** It is being worked on. `est_msat`: set aside for it. `need_parts`: those that did not arrive yet. */
   z.object({
     t: z.literal('acc'),

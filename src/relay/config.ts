@@ -35,7 +35,7 @@ const entry = z.strictObject({
 const shorthand = relayUrl.transform((url): RelayConfig => ({ url, roles: ['announce', 'discover'] }));
 
 /** relays.json: a list of addresses or entries, each address once. */
-export const relaysSchema = z
+const relaysSchema = z
   .array(z.union([shorthand, entry]))
   .max(LIMITS.relay.relaysMax, `at most ${LIMITS.relay.relaysMax} relays`)
   .superRefine((relays, context) => {

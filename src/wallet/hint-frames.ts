@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 /** What a mint can be asked to tell of. */
-export const HINT_KINDS = ['bolt11_mint_quote', 'bolt11_melt_quote'] as const;
+const HINT_KINDS = ['bolt11_mint_quote', 'bolt11_melt_quote'] as const;
 export type HintKind = (typeof HINT_KINDS)[number];
 
 const info = z.object({

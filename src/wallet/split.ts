@@ -16,7 +16,7 @@ export function anyChangeSplit(n: number): number[] {
 }
 
 /** Fewest powers of two that sum up to `n`. */
-export function binarySplit(n: number): number[] {
+function binarySplit(n: number): number[] {
   const amounts: number[] = [];
   for (let power = 1, rest = n; rest > 0; power *= 2, rest = Math.floor(rest / 2)) {
     if (rest % 2 === 1) amounts.push(power);

@@ -60,7 +60,7 @@ export interface SwapRound {
   signed?: { blinded: string[]; signatures: Signature[] };
 }
 
-export const swapBody = (inputs: InputProof[], plan: OutputPlan, blinded: string[]): string =>
+const swapBody = (inputs: InputProof[], plan: OutputPlan, blinded: string[]): string =>
   JSON.stringify({
     inputs: inputs.map(({ id, amount, secret, C, witness }) => ({ id, amount, secret, C, witness })),
     outputs: outputsOf(plan, blinded),

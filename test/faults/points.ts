@@ -7,7 +7,7 @@
 export type Point = (name: string) => void;
 
 /** Calls that move money or tell somebody about it. Reading is not worth dying at. */
-export const POINTS = {
+const POINTS = {
   ledger: [
     'hold',
     'settle',

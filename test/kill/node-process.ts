@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-export const BINARY = resolve(ROOT, 'dist/main.js');
+const BINARY = resolve(ROOT, 'dist/main.js');
 /** The same node with points around its ports, compiled as well: a loader for TypeScript would take most of each start. */
 const WITH_FAULTS = resolve(ROOT, 'dist-kill/test/kill/node-with-faults.js');
 const run = promisify(execFile);

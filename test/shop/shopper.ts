@@ -6,7 +6,7 @@ import type { ChatWish, Final, PaidTold, Purse, Reply, Till, Token } from './til
 import type { Verdict } from './verdict.ts';
 
 /** No answer of the words asked for here costs more, at the prices of both worlds. */
-export const COST_MOST = 8_000;
+const COST_MOST = 8_000;
 /** Enough for one request, and a sat of change. */
 export const SATS_LEAST = 12;
 
