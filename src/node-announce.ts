@@ -33,9 +33,11 @@ export async function announceShow(config: Config, options: Options): Promise<No
 /** Publishes once. A running node on the same key goes on by itself and is always newer at its next heartbeat. */
 export const announcePublish = (config: Config, options: Options): Promise<PublishOutcome[]> =>
   once(config, options, async (announcer) => {
-    const report = await announcer.start();
-    await announcer.stop({ tombstone: false });
-    return report.outcomes;
+    try {
+      return (await announcer.start()).outcomes;
+    } finally {
+      await announcer.stop({ tombstone: false });
+    }
   });
 
 /** Asks the relays to delete the announcement (NIP-09). */

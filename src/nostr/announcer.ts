@@ -33,7 +33,7 @@ export interface AnnounceReport {
 export interface Announcer {
   /**
    * First announcement; resolves when every relay answered or its time was up. Goes on in the background.
-   * Rejects only if the store does or the clock is wrong, and then nothing was published.
+   * Rejects only if the store does or the clock is wrong; then nothing was published yet, and it is tried again.
    */
   start: () => Promise<AnnounceReport>;
   /** Something that is announced may have changed; published after the debounce if it really did. */
@@ -131,12 +131,23 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
       }
       if (!stopped.signal.aborted) await notes.publish(describe());
     } catch (error) {
-      // The store refused created_at, or describe() failed: nothing was published, so try again later.
-      retryAt = clock.monotonic() + backoff((failures += 1), random);
-      heartbeatAt = Math.max(heartbeatAt, retryAt);
+      again();
       log.warn('nostr.announcement.failed', { error: errorKind(error) });
     }
   }
+
+  /** The store refused created_at, the clock is wrong, or describe() failed: nothing was published, which may pass. */
+  function again(): void {
+    retryAt = clock.monotonic() + backoff((failures += 1), random);
+    heartbeatAt = Math.max(heartbeatAt, retryAt);
+  }
+
+  const tellNotes = async (): Promise<void> => {
+    if (said === undefined) return;
+    await notes
+      .publish(describe())
+      .catch((error: unknown) => log.warn('nostr.profile.failed', { error: errorKind(error) }));
+  };
 
   /** Prices move all the time, so a round for their sake alone waits for its turn. */
   function changedNow(now: number): boolean {
@@ -155,14 +166,15 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
 
   return {
     start: async () => {
-      await Promise.all([relays.informed(), own.look(describe())]);
-      const first = await announce();
-      if (stopped.signal.aborted) return first;
-      life ??= notes
-        .publish(describe())
-        .catch((error: unknown) => log.warn('nostr.profile.failed', { error: errorKind(error) }))
-        .then(live);
-      return first;
+      try {
+        await Promise.all([relays.informed(), own.look(describe())]);
+        return await announce();
+      } catch (error) {
+        again();
+        throw error;
+      } finally {
+        if (!stopped.signal.aborted) life ??= tellNotes().then(live);
+      }
     },
     changed: () => {
       if (stopped.signal.aborted) return;

@@ -163,7 +163,9 @@ export function createLink(options: {
 
   function inform(): Promise<void> {
     const now = clock.monotonic();
-    if (informed === undefined || now - informedAt > LIMITS.relay.documentKeepMs) {
+    // A clock that was wrong may have been set since.
+    const wasOff = Math.abs(limits?.clockAheadMs ?? 0) > LIMITS.announce.clockOffMsMax;
+    if (informed === undefined || now - informedAt > (wasOff ? 0 : LIMITS.relay.documentKeepMs)) {
       informedAt = now;
       informed = fetchLimits(url, { clock, signal: closing.signal }).then((said) => {
         limits = said ?? limits;

@@ -125,6 +125,22 @@ describe('created_at', () => {
     expect(relay.events()).toEqual([]);
   });
 
+  test('that could not be written at the start is written when the disk takes it, and announced then', async () => {
+    const relay = await open.relay();
+    const clock = manualClock();
+    const store = memoryStore(values);
+    let failures = 2;
+    const put = (name: string, value: string): Promise<void> =>
+      failures-- > 0 ? Promise.reject(new Error('disk full')) : store.put(name, value);
+    const node = announcer(open.set([relay]), { clock, store: { get: store.get, put } });
+    await expect(node.start()).rejects.toThrow('disk full');
+    expect(relay.events()).toEqual([]);
+    await clock.advance(30_000);
+    await until(() => on(relay)?.status === 'online', 'the announcement');
+    expect(node.report()?.accepted).toBe(1);
+    await until(() => relay.events().length === 3, 'profile and relay list');
+  });
+
   test('of a tombstone is later than the announcement of the same second', async () => {
     const relay = await open.relay();
     const node = announcer(open.set([relay]));

@@ -7,7 +7,17 @@ import { editionsFor } from '../../src/nostr/editions.ts';
 import { parseAnnouncement } from '../../src/protocol/announcement.ts';
 import type { RelayConfig, RelayLimits } from '../../src/relay/relay.ts';
 import type { TestRelay } from '../../src/demo/relay.ts';
-import { announcement, entry, hurried, memoryStore, model, newKey, openings, patientClock } from './kit.ts';
+import {
+  announcement,
+  entry,
+  hurried,
+  memoryStore,
+  model,
+  newKey,
+  openings,
+  patientClock,
+  until,
+} from './kit.ts';
 
 const open = openings();
 afterEach(open.close);
@@ -25,14 +35,14 @@ async function web(answer: RequestListener): Promise<string> {
   return `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-function announcer(relays: (TestRelay | RelayConfig)[]) {
-  const set = open.set(relays);
+function announcer(relays: (TestRelay | RelayConfig)[], clock = patientClock) {
+  const set = open.set(relays, { clock });
   const made = createAnnouncer({
     key: newKey(),
     relays: set,
     describe: () => many,
     store: memoryStore(),
-    clock: patientClock,
+    clock,
     log: silentLogger,
     heartbeatSeconds: 3_600,
   });
@@ -139,5 +149,19 @@ describe('a document that cannot be trusted', () => {
     await expect(announcer([entry(one), entry(two)]).start()).rejects.toThrow(/clock/);
     const relay = await open.relay();
     expect((await announcer([entry(one), relay]).start()).accepted).toBe(1);
+  });
+
+  test('and a clock that was set since is believed, without a restart', async () => {
+    let off = 600_000;
+    const late: RequestListener = (_req, res) => {
+      res.setHeader('date', new Date(Date.now() + off).toUTCString());
+      res.end('{}');
+    };
+    const relay = await open.relay();
+    const node = announcer([entry(await web(late)), entry(await web(late)), relay], hurried(4));
+    await expect(node.start()).rejects.toThrow(/clock/);
+    expect(on(relay)).toBeUndefined();
+    off = 0;
+    await until(() => on(relay) !== undefined, 'the announcement');
   });
 });
