@@ -25,7 +25,7 @@ mints:
 # AI servers whose answers you sell. Leave out \`models\` to import the server's own list with its prices.
 upstreams:
   - id: openai
-    type: openai # openai | openrouter | anthropic | ollama | routstr
+    type: openai # openai | openrouter | anthropic | ollama | routstr; all speak the OpenAI dialect
     base_url: https://api.openai.com/v1
     api_key: env:OPENAI_API_KEY
     models:
