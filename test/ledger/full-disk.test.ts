@@ -44,6 +44,19 @@ async function writeUntilItFails(ledger: Ledger, name: string): Promise<number> 
   }
 }
 
+/** The files of the ledger are away until a write has failed; it is open anew when this resolves. */
+async function goneForAWhile(place: Place, ledger: Ledger, goOn: () => void): Promise<void> {
+  const db = join(place.dir, 'db');
+  await rename(db, `${db}.away`);
+  await writeUntilItFails(ledger, 'v');
+  await reached(() => ledger.health().recovering);
+  await rename(`${db}.away`, db);
+  await reached(() => {
+    goOn();
+    return !ledger.health().poisoned;
+  });
+}
+
 test('after a failed write the same ledger goes on by itself once its files can be written again', async () => {
   const place = await newPlace({ mirrored: true });
   const { ledger, goOn } = await openPausing(place);
@@ -85,15 +98,7 @@ test('a hold whose request died while the ledger was away falls back with its le
   const { account } = await deposit(ledger, 'left');
   const held = ledger.hold({ id: 'left', account, amount: sats(4) });
   if (held.outcome === 'held') await held.durable;
-  const db = join(place.dir, 'db');
-  await rename(db, `${db}.away`);
-  await writeUntilItFails(ledger, 'v');
-  await reached(() => ledger.health().recovering);
-  await rename(`${db}.away`, db);
-  await reached(() => {
-    goOn();
-    return !ledger.health().poisoned;
-  });
+  await goneForAWhile(place, ledger, goOn);
   place.clock.advance(LIMITS.hold.leaseMs);
   expect(ledger.expireHolds()).toBe(1);
   expect(ledger.account(account)).toMatchObject({ available: 15_000, held: 0 });
@@ -109,15 +114,7 @@ test('a child key and an Idempotency-Key behind a living hold are known to the l
   const keyed = { id: 'k', request: 'r', requestId: 'req_1' as never };
   const held = ledger.hold({ id: 'living', account: child, amount: sats(4), keyed });
   if (held.outcome === 'held') await held.durable;
-  const db = join(place.dir, 'db');
-  await rename(db, `${db}.away`);
-  await writeUntilItFails(ledger, 'v');
-  await reached(() => ledger.health().recovering);
-  await rename(`${db}.away`, db);
-  await reached(() => {
-    goOn();
-    return !ledger.health().poisoned;
-  });
+  await goneForAWhile(place, ledger, goOn);
   expect(ledger.limitLeft(child)).toBe(1_000);
   expect(ledger.settle('living', sats(9))).toMatchObject({ charged: 5_000, available: 0 });
   expect(ledger.limitLeft(child)).toBe(0);
