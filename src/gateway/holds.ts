@@ -1,7 +1,7 @@
 /** Holds: takes the ceiling of a request from its account, clamps the output to what the balance can pay. */
 import { NodeError } from '../base/error.ts';
 import type { AccountId } from '../base/id.ts';
-import { type Msat, ZERO, minMsat, sub } from '../base/money.ts';
+import { type Msat, ZERO, maxMsat, minMsat, sub } from '../base/money.ts';
 import type { HoldRequest } from '../ledger/holds.ts';
 import type { Account, Ledger } from '../ledger/ledger.ts';
 import { type CeilingRequest, type PricedModel, ceiling, clampOutput } from '../pricing/ceiling.ts';
@@ -39,6 +39,12 @@ const OVERRUN = 4;
 export function leastCost(request: CeilingRequest, model: PricedModel): Msat {
   const one = ceiling({ ...request, maxOutputTokens: 1 }, model);
   return minMsat(one.required, ceiling(request, model).required);
+}
+
+/** Prompt, as far as it can be estimated, and the longest answer. */
+export function mostCost(request: CeilingRequest, model: PricedModel): Msat {
+  const { required, full } = ceiling(request, model);
+  return maxMsat(required, full);
 }
 
 const overLimit = (

@@ -27,17 +27,21 @@ export async function keyedAnswer(
 
   outcomes.begin(id, idempotency.request);
   try {
-    const answer = await ask(idempotency);
-    const { status, contentType, whole } = answer;
-    const keep = async (body: Body): Promise<void> =>
-      outcomes.finish(id, { status, contentType, body, receipt: await answer.receipt });
-    if (whole === undefined) return recorded(answer, keep, () => outcomes.forget(id));
-    await keep(whole);
-    return answer;
+    return await keepAnswer(outcomes, id, await ask(idempotency));
   } catch (error) {
     outcomes.forget(id);
     throw error;
   }
+}
+
+/** The answer, kept under its id for whoever asks for it again: at once where it is whole, else while it passes. */
+export async function keepAnswer(outcomes: Outcomes, id: string, answer: Answer): Promise<Answer> {
+  const { status, contentType, whole } = answer;
+  const keep = async (body: Body): Promise<void> =>
+    outcomes.finish(id, { status, contentType, body, receipt: await answer.receipt });
+  if (whole === undefined) return recorded(answer, keep, () => outcomes.forget(id));
+  await keep(whole);
+  return answer;
 }
 
 /** A stream that is kept while it passes, if it is small enough and came to its end. */

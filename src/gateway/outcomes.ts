@@ -14,8 +14,8 @@ export type Lookup =
   | { state: 'unknown' }
   | { state: 'running' }
   | { state: 'done'; answer: StoredAnswer }
-  /** The same payment for another body. */
-  | { state: 'other-body' };
+  /** The same payment for another body; `running`: how that one ends is not known yet. */
+  | { state: 'other-body'; running: boolean };
 
 export interface Outcomes {
   find: (payment: string, bodyHash: string) => Lookup;
@@ -58,7 +58,7 @@ export function createOutcomes(parts: { clock: Clock }): Outcomes {
       tidy();
       const row = rows.get(payment);
       if (!row) return { state: 'unknown' };
-      if (row.bodyHash !== bodyHash) return { state: 'other-body' };
+      if (row.bodyHash !== bodyHash) return { state: 'other-body', running: row.answer === undefined };
       return row.answer ? { state: 'done', answer: row.answer } : { state: 'running' };
     },
     begin: (payment, bodyHash) => {

@@ -15,10 +15,11 @@ export type Creation = Pick<Beneficiary, 'terms' | 'idempotency'>;
 
 export interface Payers {
   /**
-   * `atLeast`: what the token must be worth for this request, checked before anything is redeemed.
+   * `atLeast`: what the token must be worth for this request, checked before anything is redeemed. `most`: what an
+   * answer that is not cut short may cost; asked for where nothing was offered, because the rest comes back.
    * Throws NodeError payment_required, invalid_api_key, insufficient_balance, and what a deposit throws.
    */
-  resolve: (credential: Credential | undefined, atLeast: () => Msat) => Promise<Payer>;
+  resolve: (credential: Credential | undefined, atLeast: () => Msat, most?: () => Msat) => Promise<Payer>;
   /**
    * Account of a kept credential for the balance routes; an unseen token is redeemed, under these terms. That of a
    * public key exists from its first deposit on, and may not yet.
@@ -101,14 +102,14 @@ export function createPayers(parts: {
   }
 
   return {
-    resolve: async (credential, atLeast) => {
-      if (!credential) throw paymentRequired(wallet, atLeast());
+    resolve: async (credential, atLeast, most = atLeast) => {
+      if (!credential) throw paymentRequired(wallet, atLeast(), most());
       if (credential.kind === 'key') {
         return { account: accountOfApiKey(credential), remainder: 'keep' };
       }
       if (credential.kind === 'pubkey') {
         const account = accountOfNpub(credential);
-        if (ledger.account(account) === undefined) throw paymentRequired(wallet, atLeast());
+        if (ledger.account(account) === undefined) throw paymentRequired(wallet, atLeast(), most());
         return { account, remainder: 'keep' };
       }
       const text = credential.token.reveal();
@@ -158,8 +159,8 @@ export const unopened = (id: AccountId): Account => ({
 export const deadKey = (): NodeError => new NodeError('invalid_api_key', DEAD_KEY_MESSAGE);
 
 /** A one-shot payment that was answered before: the token is gone, but its change may still wait. */
-function spentOnce(ledger: Ledger, operation: ReceiveOperation): NodeError {
-  const account = ledger.account(operation.account);
+export function spentOnce(ledger: Ledger, operation: ReceiveOperation | undefined): NodeError {
+  const account = operation && ledger.account(operation.account);
   const available = account?.kind === 'token' && (account.available >= 1 || account.lastRefund !== undefined);
   return tokenSpent({ refund_available: available });
 }
@@ -182,16 +183,19 @@ function requireFace(wallet: Wallet, info: TokenInfo, atLeast: Msat): void {
   );
 }
 
-function paymentRequired(wallet: Wallet, amount: Msat): NodeError {
+function paymentRequired(wallet: Wallet, atLeast: Msat, most: Msat): NodeError {
   return new NodeError(
     'payment_required',
-    `Payment required: up to ${amount} mSats. Send an API key (Authorization: Bearer sk-…) or ecash (X-Cashu: cashuB…).`,
+    `Payment required (Insufficient credits: none were offered): up to ${most} mSats, of which the rest comes back; at least ${atLeast}. Send an API key (Authorization: Bearer sk-…) or ecash (X-Cashu: cashuB…).`,
     {
       metadata: {
-        required_msats: amount,
-        required_sats: satCeil(amount),
+        required_msats: atLeast,
+        max_cost_msats: most,
+        required_sats: satCeil(most),
+        available_msats: 0,
+        max_affordable_tokens: 0,
         accepted_mints: wallet.mints().map((mint) => mint.url),
-        payment_request: wallet.paymentRequest(amount),
+        payment_request: wallet.paymentRequest(most),
       },
     },
   );

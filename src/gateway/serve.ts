@@ -7,13 +7,13 @@ import { tokenTextHash } from '../base/token-text.ts';
 import { readChatRequest } from '../protocol/chat-request.ts';
 import type { Catalogue, Offer, PricedOffer } from '../upstream/catalogue.ts';
 import { type AskParts, ask, ceilingRequest } from './ask.ts';
-import { leastCost, requireRoom } from './holds.ts';
-import { keyedAnswer } from './keyed-answer.ts';
+import { leastCost, mostCost, requireRoom } from './holds.ts';
+import { keepAnswer, keyedAnswer } from './keyed-answer.ts';
 import type { RateLimit } from './key-rate.ts';
 import type { LoopBreaker } from './loop.ts';
 import { type Outcomes, type StoredAnswer, storedAnswer } from './outcomes.ts';
-import type { Payers } from './payer.ts';
-import type { Answer, Body, InferenceRequest, Payer, Receipt } from './request.ts';
+import { type Payers, spentOnce } from './payer.ts';
+import type { Answer, InferenceRequest, Payer } from './request.ts';
 
 export interface ServeParts extends AskParts {
   catalogue: Catalogue;
@@ -31,9 +31,11 @@ export function createServe(parts: ServeParts): (request: InferenceRequest) => P
     const facts = readChatRequest(request.body);
     const { offers, first } = pricedOffers(catalogue, facts.model);
     const { credential, maxCost } = request;
-    if (maxCost !== undefined) requireRoom(maxCost, ceilingRequest(facts), first);
+    const asked = ceilingRequest(facts);
+    const least = () => leastCost(asked, first);
+    if (maxCost !== undefined) requireRoom(maxCost, asked, first);
     if (credential?.kind !== 'token' || credential.remainder === 'keep') {
-      const payer = await payers.resolve(credential, () => leastCost(ceilingRequest(facts), first));
+      const payer = await payers.resolve(credential, least, () => mostCost(asked, first));
       rateLimit.admit(payer.account);
       const { idempotencyKey } = request;
       if (idempotencyKey !== undefined) {
@@ -50,17 +52,13 @@ export function createServe(parts: ServeParts): (request: InferenceRequest) => P
 
     const payment = tokenTextHash(credential.token.reveal());
     const bodyHash = sha256Hex(request.body);
-    const stored = replay(outcomes, payment, bodyHash);
+    const stored = replay(parts, payment, bodyHash);
     if (stored) return storedAnswer(stored, true);
     outcomes.begin(payment, bodyHash);
     let payer: Payer | undefined;
     try {
-      payer = await payers.resolve(credential, () => leastCost(ceilingRequest(facts), first));
-      const answer = await ask(parts, request, facts, offers, payer);
-      const { whole } = answer;
-      if (whole !== undefined) keep(outcomes, payment, answer, whole, await answer.receipt);
-      else void answer.receipt.finally(() => outcomes.forget(payment)).catch(() => undefined);
-      return answer;
+      payer = await payers.resolve(credential, least);
+      return await keepAnswer(outcomes, payment, await ask(parts, request, facts, offers, payer));
     } catch (error) {
       outcomes.forget(payment);
       throw payer && error instanceof NodeError ? await withRefund(parts, credential.token, error) : error;
@@ -68,7 +66,7 @@ export function createServe(parts: ServeParts): (request: InferenceRequest) => P
   };
 }
 
-function pricedOffers(
+export function pricedOffers(
   catalogue: Catalogue,
   model: string,
 ): { offers: readonly PricedOffer[]; first: PricedOffer } {
@@ -95,31 +93,29 @@ function pricedOffers(
 const isPriced = (offer: Offer): offer is PricedOffer => offer.price !== undefined;
 
 /** The same payment for the same body gets the same answer while it is kept, and a conflict while it runs. */
-function replay(outcomes: Outcomes, payment: string, bodyHash: string): StoredAnswer | undefined {
+function replay(
+  { outcomes, ledger }: ServeParts,
+  payment: string,
+  bodyHash: string,
+): StoredAnswer | undefined {
   const known = outcomes.find(payment, bodyHash);
   switch (known.state) {
     case 'done':
       return known.answer;
     case 'running':
-      throw new NodeError(
-        'token_in_use',
-        'This token is paying for a request right now; ask again in a moment.',
-        {
-          retryAfterMs: 1_000,
-        },
-      );
+      throw tokenInUse();
     case 'other-body':
-      throw new NodeError('token_already_spent', 'This token paid for another request. Send another token.', {
-        metadata: { refund_available: true },
-      });
+      // How a running request ends is not known yet: it may leave the token untouched.
+      throw known.running ? tokenInUse() : spentOnce(ledger, ledger.operationOfText(payment));
     case 'unknown':
       return undefined;
   }
 }
 
-function keep(outcomes: Outcomes, payment: string, answer: Answer, body: Body, receipt: Receipt): void {
-  outcomes.finish(payment, { status: answer.status, contentType: answer.contentType, body, receipt });
-}
+const tokenInUse = (): NodeError =>
+  new NodeError('token_in_use', 'This token is paying for a request right now; ask again in a moment.', {
+    retryAfterMs: 1_000,
+  });
 
 /** After redemption an error carries the full value back, or says that it can be claimed. */
 async function withRefund(

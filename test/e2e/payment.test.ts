@@ -1,4 +1,4 @@
-import { getDecodedToken, getEncodedToken } from '@cashu/cashu-ts';
+import { decodePaymentRequest, getDecodedToken, getEncodedToken } from '@cashu/cashu-ts';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createBuyer } from '../../src/demo/buyer.ts';
@@ -214,9 +214,28 @@ test('a balance that pays the prompt but not the whole output gets a shorter ans
 });
 
 test('without a credential the answer is 402 with a payment request that a wallet can read', async () => {
-  const { status, headers, json } = await world.post('/v1/chat/completions', chat('free?'));
-  expect([status, json.error.code]).toEqual([402, 'payment_required']);
-  expect(headers.get('x-cashu')).toMatch(/^creqA/);
+  const body = chat('word '.repeat(400), { max_tokens: 500 });
+  const { status, headers, json } = await world.post('/v1/chat/completions', body);
+  expect([status, json.error.type, json.error.code]).toEqual([402, 'insufficient_quota', 'payment_required']);
+  expect(json.error.message).toContain('Insufficient credits');
+  expect(json.error.metadata).toMatchObject({
+    available_msats: 0,
+    max_affordable_tokens: 0,
+    accepted_mints: [world.mint.url],
+  });
+  expect(headers.get('x-should-retry')).toBe('false');
+  // NUT-24: amount, unit and mints, and no transport: the token comes with the same request.
+  const request = decodePaymentRequest(headers.get('x-cashu') ?? '');
+  expect(request).toMatchObject({ unit: 'sat', mints: [world.mint.url] });
+  expect(request.transport).toBeUndefined();
+  const { required_msats: least, max_cost_msats: most } = json.error.metadata;
+  expect(most).toBeGreaterThan(least as number);
+  expect(request.amount?.toNumber()).toBe(Math.ceil(most / 1_000));
+  // So much pays for an answer that is not cut short, and the rest comes back.
+  const token = await world.mint.issue(request.amount?.toNumber() ?? 0);
+  const paid = await world.post('/v1/chat/completions', body, { 'x-cashu': token });
+  expect([paid.status, paid.json.choices[0].finish_reason]).toEqual([200, 'stop']);
+  expect(paid.headers.get('x-cashu')).toMatch(/^cashuB/);
 });
 
 test('after everything the books balance to the msat', () => {

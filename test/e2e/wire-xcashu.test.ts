@@ -42,6 +42,24 @@ test('F45 without change there is no header', async () => {
   expect(await (await claim('cashuBnone')).json.detail).toBe('Refund not found');
 });
 
+test('C12 a token that paid for another request is spent, and told truly whether change waits', async () => {
+  for (const [sats, waits] of [
+    [1, false],
+    [20, true],
+  ] as const) {
+    const token = await world.mint.issue(sats);
+    expect((await pay(token, 'one two three four five')).status).toBe(200);
+    for (let again = 0; again < 2; again++) {
+      const { status, json, headers } = await pay(token, 'something else');
+      expect([status, json.error.code]).toEqual([400, 'token_already_spent']);
+      expect(json.error.metadata).toEqual({ refund_available: waits });
+      expect(headers.get('x-cashu')).toBeNull();
+    }
+    const same = await pay(token, 'one two three four five');
+    expect([same.status, same.headers.get('idempotent-replayed')]).toEqual([200, 'true']);
+  }
+});
+
 test('F49 the change of a large token is a short header', async () => {
   const token = await world.mint.issue(999_999);
   const change = (await pay(token)).headers.get('x-cashu') ?? '';
@@ -159,6 +177,7 @@ test('F50 what is not ours, not paid or still running cannot be claimed', async 
   await until('it is at the upstream', () => world.model.stats.open > 0);
   const early = await claim(token);
   const again = await pay(token, 'slow');
+  const other = await pay(token, 'something else');
   world.model.resume();
   expect([early.status, early.json.error.code, early.headers.get('retry-after')]).toEqual([
     425,
@@ -170,6 +189,8 @@ test('F50 what is not ours, not paid or still running cannot be claimed', async 
     'token_in_use',
     '1',
   ]);
+  // Nobody is told that a token is spent before it is.
+  expect([other.status, other.json.error.code]).toEqual([409, 'token_in_use']);
   expect((await running).status).toBe(200);
 });
 
@@ -198,6 +219,8 @@ test('F52 live with X-Cashu-Change: claim: no header, change in the last chunk a
   expect(live.headers.get('x-cashu')).toBeNull();
   const { change } = events(live.text).at(-1).metadata.routstr;
   expect((await claim(token)).json.token).toBe(change);
+  const again = await pay(token, 'live', { stream: true }, { 'x-cashu-change': 'claim' });
+  expect([again.headers.get('idempotent-replayed'), again.text]).toEqual(['true', live.text]);
   expect(await buyer.receive(change as string)).toBe(40 - Math.ceil(costOf(live) / 1_000));
 });
 

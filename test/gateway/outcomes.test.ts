@@ -19,9 +19,10 @@ test('a payment runs, is answered, is answered again, and is forgotten after ten
   expect(outcomes.find('pay', 'body').state).toBe('unknown');
   outcomes.begin('pay', 'body');
   expect(outcomes.find('pay', 'body').state).toBe('running');
-  expect(outcomes.find('pay', 'other').state).toBe('other-body');
+  expect(outcomes.find('pay', 'other')).toEqual({ state: 'other-body', running: true });
   outcomes.finish('pay', answer(10));
   expect(outcomes.find('pay', 'body')).toMatchObject({ state: 'done' });
+  expect(outcomes.find('pay', 'other')).toEqual({ state: 'other-body', running: false });
   await clock.advance(LIMITS.outcome.keepMs + 1);
   expect(outcomes.find('pay', 'body').state).toBe('unknown');
 });
