@@ -27,6 +27,7 @@ import { createMelts } from './melt.ts';
 import { createOutcomes } from './outcomes.ts';
 import { createPayers } from './payer.ts';
 import { createPayouts } from './payout.ts';
+import { type Quote, createQuotes } from './quote.ts';
 import { createJunkLimit } from './rate.ts';
 import { resumeUnfinished } from './recover.ts';
 import { rotateProofs } from './rotate.ts';
@@ -36,6 +37,7 @@ import { createDrains } from './stream-answer.ts';
 
 export interface Gateway {
   serve: (request: InferenceRequest) => Promise<Answer>;
+  quote: (body: Buffer) => Quote;
   accounts: Accounts;
   lightning: Lightning;
   childKeys: ChildKeys;
@@ -122,6 +124,7 @@ export function createGateway(parts: {
       clock,
       log,
     }),
+    quote: createQuotes({ catalogue, wallet }),
     accounts,
     lightning: createLightning({ ledger, invoices, melts, payers, once }),
     childKeys: createChildKeys({ ledger, payers, once, keySecret, random, costEach: parts.childKeyCost }),

@@ -14,6 +14,7 @@ import { LIGHTNING_PATHS, mountLightning } from './lightning.ts';
 import { type LookUpRoutes, createLookUpRoutes } from './lookup.ts';
 import { createPaidRoute } from './paid.ts';
 import { type PublicFacts, createPublicRoutes } from './public.ts';
+import { createQuoteRoute } from './quote.ts';
 import { commonHeaders } from './reply.ts';
 import { type SignedRequests, isSigned } from './signed.ts';
 
@@ -67,6 +68,7 @@ export function createHttpFace(parts: {
     lookUps,
   });
   mountLightning(route, gateway.lightning);
+  route('post', withAndWithoutV1('/quote'), createQuoteRoute({ gateway }));
   route('get', withAndWithoutV1('/ops/:id'), lookUps.operation);
   route('get', withAndWithoutV1('/generation'), lookUps.generation);
 
@@ -127,14 +129,14 @@ function preflight(req: Request, res: Response): void {
 function mountRefusals(app: Express, log: Logger): void {
   const known = new Map<RegExp, string>([
     ...LIGHTNING_PATHS,
-    [/^(?:\/v1)?\/chat\/completions\/?$/, 'POST'],
+    [/^(?:\/v1)?\/(?:chat\/completions|quote)\/?$/, 'POST'],
     [/^(?:\/v1)?\/(?:balance|wallet)\/(?:topup|refund|child-key(?:\/reset)?)\/?$/, 'POST'],
     [/^(?:\/v1)?\/(?:balance|wallet)\/child-key\/[^/]+\/?$/, 'DELETE'],
     [/^(?:\/v1)?\/(?:balance|wallet)\/create\/?$/, 'GET, POST'],
     [/^(?:\/v1)?\/(?:balance|wallet)(?:\/(?:info|balance|history|transactions))?\/?$/, 'GET'],
     [/^(?:\/v1)?\/(?:ops\/[^/]+|generation)\/?$/, 'GET'],
     [/^(?:\/v1)?\/(?:info|key|providers|models(?:\/.+)?)\/?$/, 'GET'],
-    [/^\/(?:(?:livez|readyz)\/?)?$/, 'GET'],
+    [/^\/(?:(?:livez|readyz|\.well-known\/nostr\.json)\/?)?$/, 'GET'],
   ]);
   app.use((req: Request, res: Response) => {
     const allowed = [...known].find(([pattern]) => pattern.test(req.path))?.[1];
