@@ -22,13 +22,12 @@ const FAMILIES = [
   '/lightning',
   '/v1/lightning',
   '/v2/lightning',
-  '/v1/balance/lightning',
-  '/balance/lightning',
+  ...['/v1/balance', '/balance', '/v1/wallet', '/wallet'].map((family) => `${family}/lightning`),
 ];
 /** Paths of this face, for the answer to a wrong method. */
 export const LIGHTNING_PATHS: readonly (readonly [RegExp, string])[] = [
-  [/^(?:\/v1|\/v2|(?:\/v1)?\/balance)?\/lightning\/(?:invoice|recover)\/?$/, 'POST'],
-  [/^(?:\/v1|\/v2|(?:\/v1)?\/balance)?\/lightning\/invoice\/[^/]+\/status\/?$/, 'GET'],
+  [/^(?:\/v1|\/v2|(?:\/v1)?\/(?:balance|wallet))?\/lightning\/(?:invoice|recover)\/?$/, 'POST'],
+  [/^(?:\/v1|\/v2|(?:\/v1)?\/(?:balance|wallet))?\/lightning\/invoice\/[^/]+\/status\/?$/, 'GET'],
 ];
 
 export function mountLightning(route: Route, lightning: Lightning): void {
