@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
+import { readJsonObject } from '../protocol/json-body.ts';
 
 const JSON_MEDIA = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 const OTHER_CHARSET = /charset\s*=\s*"?(?!utf-?8\b)[\w-]+/i;
@@ -20,7 +21,7 @@ export function readJsonBytes(req: IncomingMessage): Promise<Buffer> {
 
 /**
  * Body of a balance route: old clients send `Content-Type: application/json` and nothing else, so an empty body
- * counts as {}. Anything but an object is refused.
+ * counts as {}. All else is read as strictly as a paid request.
  */
 export async function readOptionalObject(req: IncomingMessage): Promise<Record<string, unknown>> {
   const bytes = await readBytes(req);
@@ -31,16 +32,7 @@ export async function readOptionalObject(req: IncomingMessage): Promise<Record<s
       'Send the body as Content-Type: application/json in UTF-8.',
     );
   }
-  let value: unknown;
-  try {
-    value = JSON.parse(bytes.toString('utf8'));
-  } catch (cause) {
-    throw new NodeError('invalid_json', 'The body is not valid JSON.', { cause });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new NodeError('invalid_request', 'The body must be a JSON object.');
-  }
-  return value as Record<string, unknown>;
+  return readJsonObject(bytes);
 }
 
 /** Set only on requests whose body had to be known before their handler. */

@@ -1,8 +1,8 @@
 /** Chat request: everything the node must know of a body, read once; the bytes themselves stay as they came. */
-import { isUtf8 } from 'node:buffer';
 import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
-import { scanJson } from './json-scan.ts';
+import { readJsonObject } from './json-body.ts';
+import { objectsIn } from './openai.ts';
 
 export interface ChatRequestFacts {
   model: string;
@@ -35,7 +35,7 @@ type Body = Record<string, unknown>;
 
 /** Throws NodeError: invalid_utf8, invalid_json, json_too_deep, duplicate_keys, invalid_request and the codes of fields. */
 export function readChatRequest(bytes: Buffer): ChatRequestFacts {
-  let body: Body | undefined = parseObject(bytes);
+  let body: Body | undefined = readJsonObject(bytes);
   const facts = {
     model: readModel(body),
     stream: readStream(body),
@@ -54,7 +54,7 @@ export function readChatRequest(bytes: Buffer): ChatRequestFacts {
       body = undefined;
       const change = changes(facts, options);
       if (change === undefined) return bytes;
-      const object = source ?? parseObject(bytes);
+      const object = source ?? readJsonObject(bytes);
       return Buffer.from(JSON.stringify(change(object)));
     },
   };
@@ -81,40 +81,6 @@ function changes(facts: Facts, options: BodyOptions): ((body: Body) => Body) | u
     }
     return changed;
   };
-}
-
-function parseObject(bytes: Buffer): Body {
-  // A byte order mark is valid UTF-8 but no JSON; JSON.parse would take it for a syntax error.
-  if (!isUtf8(bytes) || (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf)) {
-    throw new NodeError(
-      'invalid_utf8',
-      'The request body is not plain UTF-8 text. Send JSON encoded as UTF-8.',
-    );
-  }
-  const text = bytes.toString('utf8');
-  const { depth, topLevelKeys } = scanJson(text, LIMITS.json.depthMax);
-  if (depth > LIMITS.json.depthMax) {
-    throw new NodeError(
-      'json_too_deep',
-      `The request body is nested deeper than ${LIMITS.json.depthMax} levels.`,
-    );
-  }
-  const value = parse(text);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new NodeError('invalid_request', 'The request body must be a JSON object.');
-  }
-  if (Object.keys(value).length !== topLevelKeys) {
-    throw new NodeError('duplicate_keys', 'The request body names a field twice. Send each field once.');
-  }
-  return value as Body;
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new NodeError('invalid_json', 'The request body is not valid JSON.');
-  }
 }
 
 function readModel(body: Body): string {
@@ -207,14 +173,21 @@ function checkLists(body: Body): void {
   }
 }
 
+/** Searches that are paid for one by one, and other models in place of the one that has the price. */
+const EXTRAS = ['web_search_options', 'search_parameters', 'plugins', 'models'];
+
 /** Parameters for which upstreams charge extra, at prices that this node does not sell by. */
 function refusePricedExtras(body: Body): void {
   const bestOf = body['best_of'] ?? 1;
   if (bestOf !== 1) throw unsupported('best_of', 'is not sold here; use "n"');
   const tier = body['service_tier'];
   if (tier === 'priority' || tier === 'scale') throw unsupported('service_tier', 'is not sold here');
-  if ((body['web_search_options'] ?? undefined) !== undefined) {
-    throw unsupported('web_search_options', 'is not sold here');
+  for (const field of EXTRAS) {
+    const value = body[field] ?? [];
+    if (!Array.isArray(value) || value.length > 0) throw unsupported(field, 'is not sold here');
+  }
+  if (objectsIn(body['tools']).some(({ type }) => typeof type === 'string' && /^openrouter:/.test(type))) {
+    throw unsupported('tools', 'is sold for functions only');
   }
   const modalities = body['modalities'];
   if (Array.isArray(modalities) && modalities.some((modality) => modality !== 'text')) {

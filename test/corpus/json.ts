@@ -1,4 +1,5 @@
 /** Section J: bodies of chat requests. */
+import { bearer } from '../e2e/support.ts';
 import { DONE, completion, delta, jsonAnswer, request, sse, usageEvent } from '../e2e/wire-kit.ts';
 import { CANARY, type Case, type Row, type Stage, ask } from './kit.ts';
 
@@ -79,6 +80,11 @@ export const JSON_BODIES: readonly Row[] = [
       body('two models', json('"model":"other"'), 400, 'duplicate_keys'),
       body('two models, one escaped', json('"mod\\u0065l":"other"'), 400, 'duplicate_keys'),
       body('two limits', json('"max_tokens":1,"max_tokens":4000'), 400, 'duplicate_keys'),
+      {
+        what: 'two amounts of a refund',
+        ask: (s) => s.post('/v1/wallet/refund', '{"amount_sats":1,"amount_sats":2}', bearer(s.key)),
+        expected: [400, 'duplicate_keys'],
+      },
     ],
   },
   {
@@ -98,6 +104,15 @@ export const JSON_BODIES: readonly Row[] = [
       body('100,000', json(`"a":${deep(100_000)}`), 400, 'json_too_deep'),
       body('only open brackets', '['.repeat(200_000), 400, 'json_too_deep'),
       body('65', json(`"a":${deep(64)}`), 400, 'json_too_deep'),
+      {
+        what: '100,000 for an account, whose body is hashed',
+        ask: (s) =>
+          s.post('/v1/wallet/refund', `{"a":${deep(100_000)}}`, {
+            ...bearer(s.key),
+            'idempotency-key': 'deep',
+          }),
+        expected: [400, 'json_too_deep'],
+      },
       served('64', json(`"a":${deep(63)}`)),
     ],
   },
@@ -195,6 +210,15 @@ export const JSON_BODIES: readonly Row[] = [
         refused(service_tier, { service_tier }, 'unsupported_parameter'),
       ),
       refused('web search', { web_search_options: {} }, 'unsupported_parameter'),
+      refused('a live search', { search_parameters: { mode: 'on' } }, 'unsupported_parameter'),
+      refused('a plugin', { plugins: [{ id: 'web' }] }, 'unsupported_parameter'),
+      refused(
+        'a tool of the AI server',
+        { tools: [{ type: 'openrouter:web_search' }] },
+        'unsupported_parameter',
+      ),
+      refused('a dearer model to fall back on', { models: ['gpt-dear'] }, 'unsupported_parameter'),
+      served('empty lists of them', ask({ plugins: [], models: [], tools: [null, 5] })),
       refused('audio', { modalities: ['text', 'audio'] }, 'unsupported_parameter'),
       served('a field of tomorrow', ask({ tomorrow: { a: 1 } }), ({ tomorrow }) =>
         same('it', tomorrow, { a: 1 }),
