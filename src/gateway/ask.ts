@@ -65,6 +65,7 @@ async function askOne(
     request.maxCost,
   );
   request.held?.(held.amount);
+  if (facts.stream && request.delivery === 'live') request.streaming?.();
   const settlement = createSettlement({
     ledger,
     holds,

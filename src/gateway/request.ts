@@ -40,6 +40,8 @@ export interface InferenceRequest {
   maxCost?: Msat | undefined;
   /** Told what is set aside for it, before an AI server is asked; again where another one is tried. */
   held?: ((amount: Msat) => void) | undefined;
+  /** Told that an answer is going to leave as a stream, before an AI server is asked for it, which may take long. */
+  streaming?: (() => unknown) | undefined;
   /** The client's Idempotency-Key; a one-shot payment needs none, its token says as much. */
   idempotencyKey?: string | undefined;
 }

@@ -4,6 +4,7 @@ import { type ErrorCode, NodeError } from '../base/error.ts';
 import type { RequestId } from '../base/id.ts';
 import { type Logger, errorKind } from '../base/log.ts';
 import { NO_STORE, replyJson } from './reply.ts';
+import { endStream } from './stream.ts';
 
 /** Body of a refusal: `{error:{message,type,param,code,metadata?}, detail, request_id}`. */
 export function errorBody(error: NodeError, id: RequestId): Record<string, unknown> {
@@ -29,7 +30,9 @@ export function toNodeError(error: unknown, log: Logger, id: RequestId): NodeErr
 }
 
 export function replyError(res: ServerResponse, id: RequestId, error: NodeError): void {
-  replyJson(res, id, error.status, errorBody(error, id), [...NO_STORE, ...errorHeaders(error)]);
+  // A stream may have begun with its head and comments only.
+  if (res.headersSent) endStream(res, id, error);
+  else replyJson(res, id, error.status, errorBody(error, id), [...NO_STORE, ...errorHeaders(error)]);
 }
 
 /** Refusals of a signed request, which a key would not have met. */

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { cancel, newCancel } from '../base/cancel.ts';
 import { NodeError } from '../base/error.ts';
 import type { RequestId } from '../base/id.ts';
+import { LIMITS } from '../base/limits.ts';
 import { type Msat, msat } from '../base/money.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { Answer, Body, Endpoint, Receipt } from '../gateway/request.ts';
@@ -11,10 +12,15 @@ import { heldOf, requestId } from './context.ts';
 import { paidCredential } from './credential.ts';
 import { idempotencyKey } from './idempotency.ts';
 import { NO_STORE, reply } from './reply.ts';
-import { sendStream } from './stream.ts';
+import { type OpenStream, openStream, sendStream } from './stream.ts';
 
-export function createPaidRoute(parts: { gateway: Gateway; endpoint: Endpoint }) {
-  const { gateway, endpoint } = parts;
+/** @param silenceMs so long a stream may leave its client without a byte; then the head goes ahead of the answer. */
+export function createPaidRoute(parts: {
+  gateway: Pick<Gateway, 'serve'>;
+  endpoint: Endpoint;
+  silenceMs?: number;
+}) {
+  const { gateway, endpoint, silenceMs = LIMITS.http.heartbeatMs } = parts;
 
   return async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
     const id = requestId(req);
@@ -26,20 +32,35 @@ export function createPaidRoute(parts: { gateway: Gateway; endpoint: Endpoint })
     });
     const claims = req.headers['x-cashu-change'] === 'claim';
     const oneShot = credential?.kind === 'token' && credential.remainder === 'return';
-
-    const answer = await gateway.serve({
-      id,
-      credential,
-      endpoint,
-      body,
-      delivery: oneShot && !claims ? 'held' : 'live',
-      gone,
-      idempotencyKey: idempotencyKey(req),
-      maxCost: maxCost(req),
-      held: heldOf(req),
-    });
+    const held = heldOf(req);
+    let opened: OpenStream | undefined;
+    let silence: NodeJS.Timeout | undefined;
+    const open = (): void => {
+      if (!res.destroyed) opened = openStream(res, id, { status: 200, contentType: EVENT_STREAM });
+    };
+    let answer: Answer;
+    try {
+      answer = await gateway.serve({
+        id,
+        credential,
+        endpoint,
+        body,
+        delivery: oneShot && !claims ? 'held' : 'live',
+        gone,
+        idempotencyKey: idempotencyKey(req),
+        maxCost: maxCost(req),
+        held,
+        // Direct messages say by themselves that a request is at work.
+        streaming: held === undefined ? () => (silence ??= setTimeout(open, silenceMs)) : undefined,
+      });
+    } catch (error) {
+      opened?.close();
+      throw error;
+    } finally {
+      clearTimeout(silence);
+    }
     if (answer.whole !== undefined) await sendWhole(res, id, answer, answer.whole);
-    else await sendStream(res, id, answer);
+    else await sendStream(res, id, answer, opened);
   };
 
   async function sendWhole(res: ServerResponse, id: RequestId, answer: Answer, body: Body): Promise<void> {
@@ -49,6 +70,8 @@ export function createPaidRoute(parts: { gateway: Gateway; endpoint: Endpoint })
     reply(res, id, answer.status, answer.contentType, body, headers);
   }
 }
+
+const EVENT_STREAM = 'text/event-stream; charset=utf-8';
 
 /** `X-Max-Cost-Msats`: what the client is willing to pay for this one request. Throws invalid_request. */
 function maxCost(req: IncomingMessage): Msat | undefined {
