@@ -181,7 +181,8 @@ function errorFrame(error: NodeError, receipt: Receipt): Buffer {
 
 /** Some servers send [DONE] without a finish_reason; clients that wait for one ask again and again. */
 function finishFrame(facts: StreamFacts, { model }: Settlement): Buffer {
-  return frame({ ...head(facts, model), choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] });
+  const choices = facts.endings.map((ending) => ({ ...ending, finish_reason: 'stop' }));
+  return frame({ ...head(facts, model), choices });
 }
 
 function usageFrame(facts: StreamFacts, model: string, receipt: Receipt): Buffer {

@@ -14,6 +14,8 @@ export interface StreamFacts {
   complete: boolean;
   /** Every choice had its finish_reason. */
   finishSeen: boolean;
+  /** Those that had none, as the last chunk ends them; where none began, the first with the role that clients expect. */
+  endings: { index: unknown; delta: JsonObject }[];
   doneSeen: boolean;
   /** An error came instead of the rest, and was passed on. */
   errorSeen: boolean;
@@ -136,10 +138,15 @@ export function createChatFacts(choices: number): ChatFacts {
       return readChoices(list, bytes) ? { ...PASSED, replacement: event } : PASSED;
     },
     end: () => {
-      const finishSeen = begun.size > 0 && finished.size === begun.size;
+      const open = [...begun].filter((index) => !finished.has(index));
+      const finishSeen = begun.size > 0 && open.length === 0;
       return {
         complete: finishSeen || doneSeen,
         finishSeen,
+        endings:
+          begun.size === 0
+            ? [{ index: 0, delta: { role: 'assistant', content: '' } }]
+            : open.map((index) => ({ index, delta: {} })),
         doneSeen,
         errorSeen,
         empty: outputEvents === 0,

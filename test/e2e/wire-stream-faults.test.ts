@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Reply, type TestWorld, bearer, chat, events, testWorld } from './support.ts';
 import {
@@ -7,6 +8,7 @@ import {
   delta,
   expectCleanFrames,
   expectWhole,
+  jsonAnswer,
   scriptedModel,
   spoken,
   sse,
@@ -83,6 +85,29 @@ test.each<[string, string[]]>([
   expect(last.usage.cost_msats).toBeGreaterThan(0);
 });
 
+test('every choice ends once, also those that the upstream left without finish_reason', async () => {
+  const choice = (index: number, fields: object, finish: string | null = null): string =>
+    delta({}).replace(
+      /"choices":.*\]/,
+      `"choices":${JSON.stringify([{ index, delta: fields, finish_reason: finish }])}`,
+    );
+  const said = (index: number): string => choice(index, { role: 'assistant', content: `${index}` });
+  upstream.answer(sse(said(0), said(1), said(2), choice(1, {}, 'length'), usageEvent(5, 3), DONE));
+  const { text } = await ask({ n: 3 });
+  expectCleanFrames(text);
+  const ends = events(text)
+    .flatMap(({ choices }) => choices as { index: number; finish_reason: string | null }[])
+    .filter(({ finish_reason: reason }) => reason !== null);
+  expect(ends.map(({ index, finish_reason }) => [index, finish_reason])).toEqual([
+    [1, 'length'],
+    [0, 'stop'],
+    [2, 'stop'],
+  ]);
+  upstream.answer(sse(DONE));
+  const nothing = expectWhole(events((await ask()).text));
+  expect(nothing.usage.cost_msats).toBe(0);
+});
+
 test('D28 bytes may be split anywhere and lines may end with CR LF: the text is the same', async () => {
   const said = 'Grüße, 世界 🌍!';
   const whole = [
@@ -124,4 +149,33 @@ test('C2 an upstream that breaks off is told as an error, never as an end', asyn
     expect(chunks.some((chunk) => chunk.choices?.[0]?.finish_reason)).toBe(false);
     expect(text).not.toContain('host-1');
   }
+});
+
+test('a stream whose AI server thinks for long begins without it; what comes of it follows, or an error frame', async () => {
+  const signals = new EventEmitter();
+  const released = once(signals, 'released');
+  upstream.answer(async (res, { messages }) => {
+    await released;
+    if (messages[0].content === 'fail') jsonAnswer(500, {})(res);
+    else
+      await sse(delta({ role: 'assistant', content: 'Hi' }), delta({}, 'stop'), usageEvent(5, 1), DONE)(res);
+  });
+  const before = await world.balance(key);
+  const begun = (content: string): Promise<Response> =>
+    fetch(`${world.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...bearer(key) },
+      body: JSON.stringify(chat(content, { model: RAW_MODEL, stream: true })),
+    });
+  // Their heads come although nothing has come from the AI server.
+  const [answer, failing] = await Promise.all([begun('think'), begun('fail')]);
+  expect([answer.status, failing.status]).toEqual([200, 200]);
+  signals.emit('released');
+  const [text, failure] = [await answer.text(), await failing.text()];
+  expectCleanFrames(text);
+  expectCleanFrames(failure);
+  const { usage } = expectWhole(events(text));
+  expect(events(failure)).toMatchObject([{ error: { code: 'upstream_error', metadata: { status: 502 } } }]);
+  const { balance, reserved } = (await world.get('/v1/wallet/info', bearer(key))).json;
+  expect([balance, reserved]).toEqual([before - usage.cost_msats, 0]);
 });

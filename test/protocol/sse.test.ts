@@ -190,6 +190,9 @@ describe('ends', () => {
     });
     const { facts } = run([data(two), STOP], { choices: 2 });
     expect(facts.finishSeen).toBe(false);
+    expect(facts.endings).toEqual([{ index: 1, delta: {} }]);
+    expect(run([FIRST, HELLO, STOP]).facts.endings).toEqual([]);
+    expect(run([DONE]).facts.endings).toEqual([{ index: 0, delta: { role: 'assistant', content: '' } }]);
   });
 
   test('an answer without any output is empty', () => {
