@@ -11,6 +11,7 @@ import { createHttpFace } from './http/app.ts';
 import { createSignedRequests } from './http/signed.ts';
 import type { Ledger, LedgerHealth, Totals } from './ledger/ledger.ts';
 import { openLedger } from './ledger/level.ts';
+import { drain } from './node-drain.ts';
 import { type NodeSecrets, checkSeed, ledgerDir, mirrorDir, readNodeSecrets } from './node-data.ts';
 import type { DirectMessages } from './node-dm.ts';
 import { nodeInfo, nostrNames } from './node-facts.ts';
@@ -160,18 +161,14 @@ export function createNode(
     const { announcer, dm, relays } = nostr ?? {};
     draining = true;
     await announcer?.stop({ tombstone: true });
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeIdleConnections();
-    const patience = new AbortController();
-    const drained = dm?.drain();
-    await Promise.race([
-      Promise.all([closed, drained]),
-      quiet(gateway, clock, patience.signal),
-      clock.sleep(config.limits.drain_seconds * 1000, AbortSignal.any([patience.signal, hurry.signal])),
-    ]);
-    patience.abort();
-    server.closeAllConnections();
-    await closed;
+    await drain({
+      server,
+      gateway,
+      shop,
+      messages: dm?.drain(),
+      deadline: { ms: config.limits.drain_seconds * 1000, hurry: hurry.signal },
+      clock,
+    });
     await dm?.close();
     await gateway.close();
     await Promise.all([relays?.close(), shop.close(), wallet.close()]);
@@ -214,14 +211,6 @@ function ledgerState(health: LedgerHealth | undefined): string {
   if (health?.recovering) return 'recovering';
   if (health?.poisoned) return 'poisoned';
   return health?.open ? 'open' : 'closed';
-}
-
-/** Resolves when no answer has been under way for a second: what is open then are connections without a request. */
-async function quiet(gateway: Gateway, clock: Clock, signal: AbortSignal): Promise<void> {
-  for (let still = 0; still < 4 && !signal.aborted;) {
-    await clock.sleep(250, signal);
-    still = gateway.active() === 0 ? still + 1 : 0;
-  }
 }
 
 async function listen(server: Server, config: Config): Promise<string> {

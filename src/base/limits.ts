@@ -42,6 +42,8 @@ export const LIMITS = {
     heartbeatMs: 10_000,
     /** SIGTERM: streams get this long before they are ended with an error frame. */
     drainMs: 25_000,
+    /** What ends an answer still has to reach its client before the connection is cut. */
+    lastWordsMs: 1_000,
   },
   httpAuth: {
     /** An event with a long address is below 2 kB of base64. */
