@@ -125,7 +125,9 @@ export function createHolds(store: Store, children: Children, asides: Asides): H
       store.guard();
       invariant(Number.isSafeInteger(amount) && amount >= 0, 'a hold is a whole amount');
       if (store.queued() > LIMITS.ledger.queueMax)
-        throw new NodeError('overloaded', 'The disk of this node does not keep up; try again in a moment.');
+        throw new NodeError('overloaded', 'The disk of this node does not keep up; try again in a moment.', {
+          retryAfterMs: 1_000,
+        });
       const own = store.account(account);
       const child = own === undefined ? children.find(account) : undefined;
       const payer = child === undefined ? own : store.account(child.parent);
