@@ -555,8 +555,9 @@ export const LIMITS = {
     sinceSeconds: 3 * 86_400,
     /** Ids of messages seen on several relays. */
     seenMax: 10_000,
-    /** Frames kept of a stream that nobody has read yet: no answer has more. */
+    /** Frames kept of a stream that nobody has read yet, and their texts: no answer has more. */
     aheadMax: 20_000,
+    aheadBytesMax: 32 * MiB,
     requestsMax: 64,
     pingMs: 8_000,
     /** A local client of the proxy must send its request within this time. */

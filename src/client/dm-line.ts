@@ -5,7 +5,8 @@ import { type Clock, unixSeconds } from '../base/time.ts';
 import { type ClientFrame, frameText, type NodeFrame, readNodeFrame } from '../protocol/dmi.ts';
 import { KIND } from '../protocol/kinds.ts';
 import { createRecent } from '../relay/recent.ts';
-import type { NodeKey, NostrEvent, RelayRole, RelaySet } from '../relay/relay.ts';
+import { refusesDate } from '../relay/outcome.ts';
+import type { NodeKey, NostrEvent, PublishOutcome, RelayRole, RelaySet } from '../relay/relay.ts';
 import { createWrapper, openWrap } from '../relay/wrap.ts';
 
 export interface DmLine {
@@ -75,9 +76,13 @@ export function createDmLine(options: {
     send: async (frame, urls, { stored }) => {
       const parts = { kind: KIND.frame, content: frameText(frame) };
       const kind = stored ? KIND.wrap : KIND.ephemeralWrap;
-      const event = wrapper.wrap(parts, peer, { kind, ...(stored ? { expiration: expiry(clock) } : {}) });
-      const outcomes = await relays.publishTo(event, urls);
-      return outcomes.some(({ outcome }) => outcome === 'ok' || outcome === 'duplicate');
+      const expires = stored ? { expiration: expiry(clock) } : {};
+      const publish = (to: readonly string[], undated: boolean): Promise<PublishOutcome[]> =>
+        relays.publishTo(wrapper.wrap(parts, peer, { kind, undated, ...expires }), to);
+      const outcomes = await publish(urls, false);
+      const strict = stored ? outcomes.filter(refusesDate).map(({ url }) => url) : [];
+      const again = strict.length === 0 ? [] : await publish(strict, true);
+      return [...outcomes, ...again].some(({ outcome }) => outcome === 'ok' || outcome === 'duplicate');
     },
     close: () => subscription.close(),
   };

@@ -31,10 +31,12 @@ export class DmDamage extends Error {
 }
 
 export function createDmStream(): DmStream {
+  const { aheadMax, aheadBytesMax } = LIMITS.ask;
   const frames = new Map<number, DataFrame>();
   /** Frames without text say that the node is there; the number of one may be given to real text later. */
   const empty = new Set<number>();
   const hash = createHash('sha256');
+  let bytes = 0;
   let at = 0;
   let highest = -1;
   let last: number | undefined;
@@ -52,12 +54,16 @@ export function createDmStream(): DmStream {
   return {
     take: (frame) => {
       const { seq, d, z } = frame;
-      if (seq < at || frames.has(seq) || frames.size >= LIMITS.ask.aheadMax) return false;
+      const size = (d ?? z ?? '').length;
+      const isFull = frames.size + empty.size >= aheadMax || bytes + size > aheadBytesMax;
+      // There is always room for the one that everything waits for.
+      if (seq < at || frames.has(seq) || (isFull && seq !== at)) return false;
       if (d === undefined && z === undefined) {
         empty.add(seq);
         return true;
       }
       frames.set(seq, frame);
+      bytes += size;
       highest = Math.max(highest, seq);
       return true;
     },
@@ -69,13 +75,14 @@ export function createDmStream(): DmStream {
     complete: () => last !== undefined && missing() === undefined,
     next: async () => {
       for (;;) {
-        while (!frames.has(at) && has(at)) at += 1;
+        while (!frames.has(at) && has(at)) empty.delete(at++);
         const frame = frames.get(at);
         if (frame === undefined) {
           if (last !== undefined && at >= last) checkDigest();
           return undefined;
         }
         frames.delete(at);
+        bytes -= (frame.d ?? frame.z ?? '').length;
         at += 1;
         const data = await textOf(frame);
         hash.update(data);

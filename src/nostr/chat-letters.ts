@@ -6,7 +6,8 @@ import { LIMITS } from '../base/limits.ts';
 import { type Clock, unixSeconds } from '../base/time.ts';
 import { looksLikeToken } from '../base/token-text.ts';
 import { KIND } from '../protocol/kinds.ts';
-import type { NostrEvent, PublishOutcome, RelaySet } from '../relay/relay.ts';
+import { refusesDate } from '../relay/outcome.ts';
+import type { NostrEvent, RelaySet } from '../relay/relay.ts';
 import type { Rumor, Wrapper } from '../relay/wrap.ts';
 import type { ChatMessage } from './chat.ts';
 import type { Address } from './chat-pending.ts';
@@ -62,8 +63,7 @@ export function createTell(parts: {
     for (const pause of [...chat.tellAgainMs, 0]) {
       const outcomes = await relays.publishTo(event, to.from);
       if (outcomes.some(({ outcome }) => outcome === 'ok' || outcome === 'duplicate')) return true;
-      // Some relays take a date of two days ago, which NIP-59 asks for, for a broken clock.
-      if (outcomes.some(isAboutTime)) event = wrapped(true);
+      if (outcomes.some(refusesDate)) event = wrapped(true);
       await clock.sleep(pause);
     }
     return false;
@@ -91,6 +91,3 @@ const without = (urls: readonly string[], others: readonly string[]): string[] =
   urls.filter((url) => !others.includes(url));
 
 const plain = (url: string): string => url.trim().toLowerCase().replace(/\/+$/, '');
-
-const isAboutTime = (outcome: PublishOutcome): boolean =>
-  outcome.outcome === 'refused' && /created_at|timestamp|too old/i.test(outcome.reason);

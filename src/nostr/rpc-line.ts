@@ -3,6 +3,7 @@ import { LIMITS } from '../base/limits.ts';
 import { type Clock, unixSeconds } from '../base/time.ts';
 import { type NodeFrame, frameText } from '../protocol/dmi.ts';
 import { KIND } from '../protocol/kinds.ts';
+import { refusesDate } from '../relay/outcome.ts';
 import type { PublishOutcome, RelaySet } from '../relay/relay.ts';
 import type { StreamKey, Wrapper } from '../relay/wrap.ts';
 
@@ -49,7 +50,7 @@ export function createLines(options: { wrapper: Wrapper; relays: RelaySet; clock
         const how = durable ? 'stored' : asked;
         const content = frameText(frame);
         const outcomes = await relays.publishTo(wrapped(content, how), only);
-        const strict = how === 'stored' ? outcomes.filter(refusesDates).map(({ url }) => url) : [];
+        const strict = how === 'stored' ? outcomes.filter(refusesDate).map(({ url }) => url) : [];
         if (strict.length === 0) return outcomes;
         const again = await relays.publishTo(wrapped(content, how, true), strict);
         return [...outcomes.filter(({ url }) => !strict.includes(url)), ...again];
@@ -57,9 +58,5 @@ export function createLines(options: { wrapper: Wrapper; relays: RelaySet; clock
     };
   };
 }
-
-/** Some relays take no event that is dated back, as NIP-59 wants it. */
-const refusesDates = (outcome: PublishOutcome): boolean =>
-  outcome.outcome === 'refused' && /timestamp|created_at/i.test(outcome.reason);
 
 export const taken = ({ outcome }: PublishOutcome): boolean => outcome === 'ok' || outcome === 'duplicate';

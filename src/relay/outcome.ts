@@ -24,6 +24,10 @@ export function judge(url: string, reply: Reply): PublishOutcome {
   }
 }
 
+/** Some relays take no event that is dated back, as NIP-59 wants it; the same with the time of now they take. */
+export const refusesDate = (outcome: PublishOutcome): boolean =>
+  outcome.outcome === 'refused' && /timestamp|created_at|too old/i.test(outcome.reason);
+
 export const isSticky = (text: string): boolean => STICKY.test(text);
 
 export const wantsAuth = (text: string): boolean => /^auth-required\b/i.test(text);

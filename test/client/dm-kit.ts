@@ -1,5 +1,5 @@
 /** A node for tests of the buyer's side: opens wraps on real relays and answers as the test says, losses included. */
-import { systemRandom } from '../../src/base/id.ts';
+import { type Random, systemRandom } from '../../src/base/id.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { type Clock, systemClock, unixSeconds } from '../../src/base/time.ts';
 import { type DmClient, createDmClient } from '../../src/client/dm.ts';
@@ -67,15 +67,15 @@ export function dmClient(
   open: Openings,
   relays: (TestRelay | string)[],
   peer: NodeKey,
-  options: { key?: NodeKey; clock?: Clock; announced?: string[] } = {},
+  options: { key?: NodeKey; clock?: Clock; announced?: string[]; random?: Random } = {},
 ): DmClient {
-  const { key = newKey(), clock = systemClock, announced = [] } = options;
+  const { key = newKey(), clock = systemClock, announced = [], random = systemRandom } = options;
   const urls = relays.map((relay) => (typeof relay === 'string' ? relay : relay.url));
   const set = open.set(
     urls.map((url) => entry(url, { roles: ['rpc', 'dm'] })),
     { key, clock, log: silentLogger },
   );
-  const client = createDmClient({ relays: set, key, peer: peer.pubkey, announced, clock });
+  const client = createDmClient({ relays: set, key, peer: peer.pubkey, announced, clock, random });
   open.onClose(async () => client.close());
   return client;
 }

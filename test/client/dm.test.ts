@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemRandom } from '../../src/base/id.ts';
+import { LIMITS } from '../../src/base/limits.ts';
 import { systemClock } from '../../src/base/time.ts';
+import { createDmStream } from '../../src/client/dm-stream.ts';
 import { askOverDm, DmFailure, type DmChunk } from '../../src/client/dm.ts';
 import type { ClientFrame, DataFrame, NodeFrame } from '../../src/protocol/dmi.ts';
 import { packBody } from '../../src/protocol/dmi-body.ts';
 import { createWrapper } from '../../src/relay/wrap.ts';
+import { createRawRelay } from '../relay/raw-relay.ts';
 import { freePort } from '../node-kit.ts';
 import { hurried, newKey, openings, until } from '../nostr/kit.ts';
 import { dmClient, scriptedNode } from './dm-kit.ts';
@@ -239,7 +242,56 @@ describe('what gets lost', () => {
   });
 });
 
+describe('a node that sends without end', () => {
+  const frame = (seq: number, d?: string): DataFrame => ({
+    t: 'data',
+    id: 'a'.repeat(32),
+    seq,
+    ...(d !== undefined && { d }),
+  });
+  const taken = (stream: ReturnType<typeof createDmStream>, d?: string): number => {
+    let count = 0;
+    while (stream.take(frame(count + 1, d)) && count < 100_000) count += 1;
+    return count;
+  };
+
+  test('fills memory up to a bound, and the frame that is waited for is still taken', async () => {
+    const stream = createDmStream();
+    expect(taken(stream, 'x'.repeat(26_000)) * 26_000).toBeLessThanOrEqual(LIMITS.ask.aheadBytesMax);
+    expect(stream.missing()).toBe(0);
+    expect(stream.take(frame(0, 'first'))).toBe(true);
+    expect(await stream.next()).toEqual({ data: 'first' });
+    expect((await stream.next())?.data).toHaveLength(26_000);
+    // What was read made room.
+    expect(stream.take(frame(90_000, 'x'.repeat(20_000)))).toBe(true);
+  });
+
+  test('so do frames without text', () => {
+    expect(taken(createDmStream())).toBeLessThanOrEqual(LIMITS.ask.aheadMax);
+  });
+});
+
 describe('relays', () => {
+  test('one that takes no wrap that is dated back gets ecash with the time of now', async () => {
+    const ages: number[] = [];
+    const strict = await createRawRelay({
+      req: ({ send }, id) => send('EOSE', id),
+      event: ({ send }, event) => {
+        const age = Date.now() / 1000 - event.created_at;
+        ages.push(age);
+        send('OK', event.id, age < 900, age < 900 ? '' : 'invalid: created_at is too old');
+      },
+    });
+    open.onClose(strict.close);
+    const random = (count: number): Uint8Array =>
+      count === 4 ? new Uint8Array(4).fill(128) : systemRandom(count);
+    const client = dmClient(open, [strict.url], newKey(), { random });
+    await client.ask({ ...chat, auth: { cashu: 'cashuBpaid' } });
+    await until(() => ages.length >= 2, 'it to come twice');
+    expect(ages[0]).toBeGreaterThan(80_000);
+    expect(ages[1]).toBeLessThan(900);
+  });
+
   test('nothing is sent before a relay delivers to us, and of two relays one may be dead', async () => {
     const relay = await open.relay();
     const node = await scriptedNode(open, [relay], (frame, send) => {

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { systemRandom } from '../../src/base/id.ts';
 import { systemClock, unixSeconds } from '../../src/base/time.ts';
 import { answerFrames } from '../../src/nostr/rpc-ask.ts';
+import { createTell } from '../../src/nostr/chat-letters.ts';
 import { createLines } from '../../src/nostr/rpc-line.ts';
 import { sendStream } from '../../src/nostr/rpc-stream.ts';
 import { tell } from '../../src/nostr/rpc-tell.ts';
@@ -12,7 +13,7 @@ import type { NostrEvent } from '../../src/relay/relay.ts';
 import { createWrapper, openWrap } from '../../src/relay/wrap.ts';
 import { request } from '../e2e/dm-kit.ts';
 import { type Peer, createRawRelay } from '../relay/raw-relay.ts';
-import { entry, newKey, openings } from './kit.ts';
+import { entry, hurried, newKey, openings } from './kit.ts';
 
 const open = openings();
 afterEach(open.close);
@@ -63,6 +64,21 @@ describe('a relay that takes no wrap that is dated back', () => {
     expect(age(picky.sent[1])).toBeLessThan(900);
     expect(age(easy.sent[0])).toBeGreaterThan(80_000);
     for (const event of [...picky.sent, ...easy.sent]) expect(said(event)).toEqual(result);
+  });
+
+  test('gets a message of the chat with the time of now as well', async () => {
+    const picky = await relayThat(strict);
+    const relays = open.set([entry(picky.url, { roles: ['dm'] })]);
+    const tell = createTell({
+      relays,
+      wrapper: createWrapper(node, halfway, systemClock),
+      clock: hurried(100),
+    });
+    const to = { id: 'a'.repeat(64), sender: client.pubkey, from: [picky.url] };
+    expect(await tell(to, ['hello'])).toBe(true);
+    expect(picky.sent.map(({ kind }) => kind)).toEqual([KIND.wrap, KIND.wrap]);
+    expect(age(picky.sent[0])).toBeGreaterThan(80_000);
+    expect(age(picky.sent[1])).toBeLessThan(900);
   });
 
   test('and refuses that too is not asked a third time, nor is one with another reason asked again', async () => {

@@ -1,4 +1,6 @@
+import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import { WebSocketServer } from 'ws';
 import { LIMITS } from '../../src/base/limits.ts';
 import { type Clock, systemClock, unixSeconds } from '../../src/base/time.ts';
 import { createFloodGate } from '../../src/relay/flood.ts';
@@ -232,6 +234,24 @@ describe('a relay that leaves', () => {
     set.subscribe({ filter, roles, onEvent: ({ content }) => void contents.push(content) });
     await until(() => contents.includes('second try'));
   });
+});
+
+test('a relay that answers no ping is taken for dead and dialled again', async () => {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', autoPong: false });
+  await new Promise((resolve) => server.once('listening', resolve));
+  let pings = 0;
+  let cut = 0;
+  server.on('connection', (socket) => {
+    socket.on('ping', () => (pings += 1));
+    socket.on('close', () => (cut += 1));
+  });
+  open.onClose(async () => {
+    server.clients.forEach((socket) => socket.terminate());
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const { port } = server.address() as AddressInfo;
+  open.set([entry(`ws://127.0.0.1:${port}`)], { clock: hurried(30), random: hasty }).start();
+  await until(() => pings > 0 && cut > 0 && server.clients.size > 0, 'the next connection');
 });
 
 describe('a relay that keeps us busy', () => {
