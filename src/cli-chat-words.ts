@@ -25,7 +25,8 @@ export function explained(error: unknown): unknown {
     return new ExitError(lost ? EXIT.unreachable : EXIT.error, error.message, error);
   }
   if (error instanceof RangeError) return new ExitError(EXIT.error, error.message, error);
-  return error instanceof ChannelFailure ? new ExitError(EXIT.unreachable, error.message, error) : error;
+  if (!(error instanceof ChannelFailure)) return error;
+  return new ExitError(error.cancelled ? EXIT.error : EXIT.unreachable, error.message, error);
 }
 
 function exitOf(status: number): number {

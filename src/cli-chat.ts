@@ -115,11 +115,13 @@ async function openChannel(
     const auth = bearer === undefined ? undefined : { bearer: bearer.reveal() };
     return { channel: createDmChannel(link.client, auth), close: link.close };
   }
-  const { url } = await addressOf(context, options);
+  const { url, pubkey } = await addressOf(context, options);
+  // A URL that somebody typed is their own choice; one that was announced is a stranger's word.
+  const allowPrivate = pubkey === undefined || options.allowPrivate === true;
   const credential = bearer === undefined ? { key: await buyerKey(context.io, options) } : { bearer };
   const { createHttpChannel } = await import('./client/channel-http.ts');
   return {
-    channel: createHttpChannel({ url, credential, clock: systemClock }),
+    channel: createHttpChannel({ url, allowPrivate, credential, clock: systemClock }),
     close: () => Promise.resolve(),
   };
 }

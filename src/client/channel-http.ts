@@ -1,4 +1,7 @@
 /** createHttpChannel: a node's API at its address, paid by a key or token, or signed by the buyer's Nostr key (NIP-98). */
+import { type IncomingMessage, request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { ipLiteral, isPrivateAddress, PrivateAddressError, publicLookup } from '../base/address.ts';
 import { hex, type Random, sha256Hex, systemRandom } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Secret } from '../base/secret.ts';
@@ -12,11 +15,13 @@ export type HttpCredential = { bearer: Secret } | { key: NodeKey };
 export function createHttpChannel(options: {
   /** Without `/v1`; of the buyer's own choice, or proven by discovery. */
   url: string;
+  /** False for an address that somebody announced: then it must be public at every connection. */
+  allowPrivate: boolean;
   credential: HttpCredential;
   clock: Clock;
   random?: Random;
 }): Channel {
-  const { url: base, credential, clock, random = systemRandom } = options;
+  const { url: base, allowPrivate, credential, clock, random = systemRandom } = options;
 
   function authorization(url: string, method: string, body: string | undefined): string {
     if ('bearer' in credential) return `Bearer ${credential.bearer.reveal()}`;
@@ -29,29 +34,64 @@ export function createHttpChannel(options: {
       const url = base + path;
       const text = body === undefined ? undefined : JSON.stringify(body);
       try {
-        const response = await fetch(url, {
-          method,
-          redirect: 'error',
-          headers: {
-            accept: 'application/json',
-            authorization: authorization(url, method, text),
-            ...(text === undefined ? {} : JSON_BODY),
-          },
-          ...(text === undefined ? {} : { body: text }),
-          signal: signal ?? null,
-        });
-        const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
-        if (!isStream || onEvent === undefined || response.body === null) {
-          return { status: response.status, json: parsed(await bounded(response)) };
-        }
-        await readEvents(response.body, onEvent);
-        return { status: response.status, json: undefined };
+        const headers = {
+          accept: 'application/json',
+          'accept-encoding': 'identity',
+          authorization: authorization(url, method, text),
+          ...(text === undefined ? {} : JSON_BODY),
+        };
+        const answer = await send(url, { method, headers, body: text, allowPrivate, signal });
+        const status = answer.statusCode ?? 0;
+        const isStream = answer.headers['content-type']?.startsWith('text/event-stream') === true;
+        if (!isStream || onEvent === undefined) return { status, json: parsed(await bounded(answer)) };
+        await readEvents(answer, onEvent);
+        return { status, json: undefined };
       } catch (error) {
-        if (signal?.aborted === true) throw error;
-        throw new ChannelFailure(`The node at ${new URL(base).host} could not be asked.`, error);
+        if (signal?.aborted === true) throw new ChannelFailure('The request was given up.', error, true);
+        const { host } = new URL(base);
+        throw error instanceof PrivateAddressError
+          ? new ChannelFailure(`The address ${host} is private and was not contacted.`, error)
+          : new ChannelFailure(`The node at ${host} could not be asked.`, error);
       }
     },
   };
+}
+
+/** Resolves with the head of the answer. Redirects are not followed. */
+function send(
+  url: string,
+  how: {
+    method: string;
+    headers: Record<string, string>;
+    body: string | undefined;
+    allowPrivate: boolean;
+    signal: AbortSignal | undefined;
+  },
+): Promise<IncomingMessage> {
+  const { method, headers, body, allowPrivate, signal } = how;
+  const literal = ipLiteral(new URL(url));
+  if (!allowPrivate && literal !== undefined && isPrivateAddress(literal)) {
+    return Promise.reject(new PrivateAddressError());
+  }
+  return new Promise((resolve, reject) => {
+    const request = (url.startsWith('https:') ? httpsRequest : httpRequest)(url, {
+      method,
+      headers,
+      agent: false,
+      timeout: LIMITS.upstream.firstByteTimeoutMs,
+      ...(signal === undefined ? {} : { signal }),
+      ...(allowPrivate ? {} : { lookup: publicLookup }),
+    });
+    request.once('timeout', () => request.destroy(new Error('timeout')));
+    request.once('response', (answer) => {
+      const status = answer.statusCode ?? 0;
+      if (status < 300 || status > 399) return resolve(answer);
+      request.destroy();
+      reject(new Error('redirected'));
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
 }
 
 /** `Authorization` of a request that the buyer's key signs (NIP-98), with the hash of its body if it has one. */
@@ -74,20 +114,20 @@ export function signedRequest(
   return `Nostr ${Buffer.from(JSON.stringify(event)).toString('base64')}`;
 }
 
-async function bounded(response: Response): Promise<string> {
+async function bounded(answer: IncomingMessage): Promise<string> {
   const decoder = new TextDecoder();
   let text = '';
-  for await (const chunk of response.body ?? []) {
-    text += decoder.decode(chunk as Uint8Array, { stream: true });
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
+    text += decoder.decode(chunk, { stream: true });
     if (text.length > LIMITS.upstream.answerBytesMax) throw new Error('answer_too_large');
   }
   return text;
 }
 
-async function readEvents(body: ReadableStream<Uint8Array>, onEvent: (data: string) => void): Promise<void> {
+async function readEvents(answer: IncomingMessage, onEvent: (data: string) => void): Promise<void> {
   const decoder = new TextDecoder();
   let rest = '';
-  for await (const chunk of body) {
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
     rest += decoder.decode(chunk, { stream: true }).replaceAll('\r', '');
     if (rest.length > LIMITS.upstream.eventBytesMax) throw new Error('event_too_large');
     for (let end = rest.indexOf('\n\n'); end !== -1; end = rest.indexOf('\n\n')) {

@@ -25,9 +25,12 @@ export interface Channel {
 
 /** The node could not be asked over HTTP. */
 export class ChannelFailure extends Error {
-  constructor(message: string, cause: unknown) {
+  /** By the caller's own signal; the node may have worked and charged. */
+  readonly cancelled: boolean;
+  constructor(message: string, cause: unknown, cancelled = false) {
     super(message, { cause });
     this.name = 'ChannelFailure';
+    this.cancelled = cancelled;
   }
 }
 
