@@ -98,7 +98,7 @@ export const LIMITS = {
     clientWaitMs: 12_000,
     retryFirstMs: 50,
     retryMaxMs: 300_000,
-    /** Refusals with unknown codes while all inputs are unspent are believed after this many attempts. */
+    /** What a mint refuses without a reason, or says that it has never heard of, is believed after this many attempts. */
     unknownRefusalsMax: 10,
     /** A keyset rotates once in months; a mint that asks for more plans than this is playing. */
     replansMax: 8,
@@ -115,7 +115,7 @@ export const LIMITS = {
     blanksAhead: 128,
     /** Wait after a 429 that names none. */
     rateLimitedMs: 5_000,
-    /** A spent token whose outputs cannot be restored is looked at once more after this, then believed. */
+    /** What is spent without outputs or change that can be restored is looked at once more after this, then believed. */
     lookTwiceMs: 2_000,
     /** Unblinded proofs kept ready for tokens: the change of about 300 payments. */
     unblindedMax: 4_096,

@@ -104,6 +104,8 @@ export function createMintMelts(options: {
         throw new MintRefusal(20006, 'invoice already paid');
       if (quote.state === 'PENDING') throw new MintRefusal(20005, 'quote is pending');
       if (unixSeconds(clock) > quote.expiry) throw new MintRefusal(20007, 'quote is expired');
+      if (blanks.some((blank) => blank.id !== activeKeyset()))
+        throw new MintRefusal(12002, 'keyset is inactive');
       const { sum, fee } = book.check(inputs);
       const over = sum - fee - quote.amount;
       if (over < quote.fee_reserve)

@@ -27,6 +27,8 @@ export function createMintStep(parts: {
   const { lightning } = wallet;
   /** Invoices that nobody has paid yet: the more, the slower each is asked about. */
   const waiting = new Set<OperationId>();
+  /** How often in a row the mint said that it has no such quote: it may only have a bad moment. */
+  const denials = new Map<OperationId, number>();
 
   const current = (id: OperationId): MintOperation => {
     const operation = ledger.operation(id);
@@ -62,8 +64,12 @@ export function createMintStep(parts: {
     // Outputs are planned before a mint is asked to sign: without a plan it was not us.
     if (state === 'issued') return block(id, 'quote_minted_elsewhere', 'issued without our outputs');
     const isOver = unixSeconds(clock) >= operation.expiresAt + LIMITS.invoice.graceSeconds;
-    if (state === 'unpaid' && isOver) {
-      await ledger.failOperation(id, 'expired').durable;
+    const denied = state === 'forgotten' ? (denials.get(id) ?? 0) + 1 : 0;
+    denials.set(id, denied);
+    const isGone = denied >= LIMITS.mint.unknownRefusalsMax;
+    if (isOver && (state === 'unpaid' || isGone)) {
+      if (isGone) log.warn('gateway.invoice.forgotten', { operation: id });
+      await ledger.failOperation(id, isGone ? 'quote_forgotten' : 'expired').durable;
       return { done: true };
     }
     return { done: false, waits: true, retryAfterMs: pace(operation) };
@@ -120,6 +126,7 @@ export function createMintStep(parts: {
   }
   function endWait(id: OperationId): void {
     waiting.delete(id);
+    denials.delete(id);
     watch.end(id);
   }
 

@@ -99,8 +99,11 @@ export function createInvoices(parts: {
     throw refusal;
   }
 
-  function watch(operation: MintOperation): void {
-    driver.run(operation.id, () => step.run(operation.id));
+  function watch({ id }: MintOperation, opened: Promise<void> = Promise.resolve()): void {
+    driver.run(id, async () => {
+      await opened;
+      return step.run(id);
+    });
   }
 
   async function statusOf(operation: MintOperation, proof: InvoiceProof): Promise<InvoiceStatus> {
@@ -134,9 +137,10 @@ export function createInvoices(parts: {
         ...(account === undefined && Object.keys(terms).length > 0 && { terms }),
       });
       if (opened.outcome === 'full') throw overloaded();
+      // From this turn on: one that reaches the disk although its write failed is found when the ledger is back.
+      watch(opened.operation, opened.durable);
       await opened.durable;
       if (to?.kind === 'key') claims.remember(id, to.key);
-      watch(opened.operation);
       return {
         id,
         invoice: quote.invoice.text,

@@ -5,7 +5,8 @@
  *
  *   plan on disk ──► state of the quote ──► PAID ──► done       PENDING ──► later
  *              UNPAID, or no such quote ─┴─► swap ──► signed ──► failed, everything is back
- *                                         └─ inputs spent ──► state of the quote, once more
+ *                                         └─ inputs spent ──► state of the quote, once more; of one that the mint
+ *                                                             forgot the change says whether it was paid
  */
 import { invariant } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -64,7 +65,8 @@ export function createReclaim(parts: {
     const ask = (): Promise<MeltOutcome> =>
       wallet.lightning.melt({ ...operation, ...spend, firstAttempt: false, onlyAsk: true });
     const before = await ask();
-    if (isToBeSettled(before)) return settle(operation, before);
+    // Inputs that are spent without a trace of the payment may be so by this very swap: it finds out.
+    if (before.outcome !== 'untraceable' && isToBeSettled(before)) return settle(operation, before);
     const { plan: outputs, oldPlans, reason } = reclaim;
     const old = oldPlans && { oldPlans };
     const result = await wallet.swap({ mint, unit, inputs, plan: outputs, ...old, firstAttempt: false });

@@ -22,12 +22,15 @@ import type {
 } from './lightning.ts';
 import type { AddressBook } from './lnurl.ts';
 import { meltRound } from './melt-round.ts';
-import type { MintAnswer } from './mint-http.ts';
+import { type MintAnswer, isNotThere } from './mint-http.ts';
 import { mintRound } from './mint-round.ts';
 import type { Mint, Mints } from './mints.ts';
 import { outputAmounts } from './plan.ts';
 import type { Purse } from './purse.ts';
 import { readMeltQuote, readMintQuote, readMintState } from './quote-answers.ts';
+
+/** Error codes from here on are about quotes and invoices, and not about proofs, outputs and keysets. */
+const QUOTE_CODES = 20_000;
 
 export function createLightning(parts: {
   mints: Mints;
@@ -122,9 +125,12 @@ export function createLightning(parts: {
     const value = inputs.reduce((sum, proof) => sum + proof.amount, 0);
     const { outcome, signed } = await meltRound(
       { quote, inputs, blanks, changeMost: value - fee - amount, feeReserve, firstAttempt, onlyAsk },
-      { client: mint.client, blind, ys: (secrets) => curve.run({ type: 'ys', secrets }, 0) },
+      { client: mint.client, clock, blind, ys: (secrets) => curve.run({ type: 'ys', secrets }, 0) },
     );
     if (outcome.outcome === 'contradiction') mint.quarantine(outcome.detail);
+    // A keyset that was retired, or a fee that changed, would have the next payment refused, too.
+    const isRefused = outcome.outcome === 'unpaid' && !onlyAsk && outcome.code < QUOTE_CODES;
+    if (isRefused) mint.keysets.suspect(blanks.keyset);
     if (outcome.outcome !== 'paid') return outcome;
     const keys = await mint.keysets.keysOfOurs(blanks.keyset);
     if (outcome.change.some((each) => !Object.hasOwn(keys, String(each.amount)))) {
@@ -151,12 +157,15 @@ export function createLightning(parts: {
   return {
     mintQuote,
     mintQuoteState: async (url, quote) => {
+      // A mint that was taken off the list may come back to it, and the money with it.
+      if (mints.unitsOf(url) === undefined) return 'unknown';
       const answer = await mints.get(url).client.get(`/v1/mint/quote/bolt11/${encodeURIComponent(quote)}`);
       const state = answer.kind === 'ok' ? readMintState(answer.body) : undefined;
-      if (state === undefined) return 'unknown';
+      if (state === undefined) return isNotThere(answer) ? 'forgotten' : 'unknown';
       return state === 'PAID' ? 'paid' : state === 'ISSUED' ? 'issued' : 'unpaid';
     },
-    watchQuote: (url, kind, quote, look) => mints.get(url).hints.watch(kind, quote, look),
+    watchQuote: (url, kind, quote, look) =>
+      mints.unitsOf(url) === undefined ? () => undefined : mints.get(url).hints.watch(kind, quote, look),
     mintTokens: (request) => guarded(mintTokens(request)),
     mintOutputs: async (url, unit, amount) => {
       const { keysets } = mints.get(url);

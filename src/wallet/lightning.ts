@@ -30,8 +30,8 @@ export interface MintQuote {
   /** Unix seconds, the sooner end of quote and invoice. */
   expiresAt: number;
 }
-/** `unknown`: no usable answer. */
-export type MintQuoteState = 'unpaid' | 'paid' | 'issued' | 'unknown';
+/** `forgotten`: the mint says that it has no such quote. `unknown`: no usable answer. */
+export type MintQuoteState = 'unpaid' | 'paid' | 'issued' | 'forgotten' | 'unknown';
 
 export interface MintRequest {
   mint: string;
@@ -71,7 +71,7 @@ export interface MeltRequest {
   blanks: OutputPlan;
   /** True only if this process is certain that no earlier attempt of this request ever left. */
   firstAttempt: boolean;
-  /** Only finds out what became of it, and does not pay. */
+  /** Only finds out what became of it, and does not pay. Of a quote that is unpaid no more is looked at. */
   onlyAsk?: boolean;
 }
 export type MeltOutcome =
@@ -88,8 +88,7 @@ export type MeltOutcome =
    */
   | { outcome: 'unpaid'; code: number }
   /**
-   * The mint does not know its quote any more, and every input is unspent (with `onlyAsk` nobody looked at them). An
-   * earlier attempt may still arrive.
+   * The mint does not know its quote any more, and every input is unspent. An earlier attempt may still arrive.
    */
   | { outcome: 'forgotten' }
   /** Inputs are spent, and nothing is left at the mint that says by what. */

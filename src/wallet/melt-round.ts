@@ -11,11 +11,15 @@
  *                                                   some SPENT, and the quote still UNPAID ──► contradiction
  *   the mint does not know the quote ──► inputs all UNSPENT ──► forgotten
  *                                        SPENT ──► restore of the blanks: change proves the payment; none: untraceable
+ *
+ * A mint may call a quote paid, or inputs spent, shortly before its change can be had: it is looked for twice.
  */
+import { LIMITS } from '../base/limits.ts';
 import type { OutputPlan } from '../base/proof.ts';
+import type { Clock } from '../base/time.ts';
 import type { MeltOutcome } from './lightning.ts';
 import { type ProofState, readStates } from './mint-answers.ts';
-import type { MintAnswer, MintClient } from './mint-http.ts';
+import { type MintAnswer, type MintClient, isNotThere } from './mint-http.ts';
 import { outputsOf } from './mint-round.ts';
 import {
   type MeltState,
@@ -35,11 +39,12 @@ export interface MeltTask {
   changeMost: number;
   feeReserve: number;
   firstAttempt: boolean;
-  /** Ends with the state of the quote. */
+  /** Finds out what became of it, and does not pay. */
   onlyAsk: boolean;
 }
 export interface MeltTools {
   client: MintClient;
+  clock: Clock;
   blind: (plan: OutputPlan) => Promise<string[]>;
   ys: (secrets: string[]) => Promise<string[]>;
 }
@@ -56,8 +61,7 @@ export async function meltRound(task: MeltTask, tools: MeltTools): Promise<MeltR
   const blinded = (): Promise<string[]> => (blanks ??= tools.blind(task.blanks));
   if (!task.firstAttempt) {
     const known = await quoteState(task, tools);
-    if (isUnknown(known))
-      return task.onlyAsk ? { outcome: { outcome: 'forgotten' } } : forgotten(task, tools, blinded);
+    if (isUnknown(known)) return forgotten(task, tools, blinded);
     if ('kind' in known) return unresolved(known);
     if (known.state !== 'UNPAID') return ended(task, tools, known, blinded);
     if (task.onlyAsk) return { outcome: { outcome: 'unpaid', code: 0 } };
@@ -99,9 +103,7 @@ async function look(task: MeltTask, tools: MeltTools, blinded: Blinded, code: nu
   return contradiction('inputs are spent, and the quote is unpaid');
 }
 
-/** A refusal, or a path that is not there: on a question for one quote both mean that the mint has no such quote. */
-const isUnknown = (quote: MeltState | MintAnswer): boolean =>
-  'kind' in quote && (quote.kind === 'refused' || (quote.kind === 'failed' && quote.reason === 'http_404'));
+const isUnknown = (quote: MeltState | MintAnswer): boolean => 'kind' in quote && isNotThere(quote);
 
 async function statesOf(task: MeltTask, tools: MeltTools): Promise<ProofState[] | MintAnswer> {
   const Ys = await tools.ys(task.inputs.map((input) => input.secret));
@@ -132,7 +134,9 @@ async function ended(
   if (state.state !== 'PAID') return { outcome: { outcome: 'pending' } };
   const blanks = await blinded();
   let change = readChange(state.change ?? [], task.blanks);
-  if (typeof change !== 'string' && change.length === 0 && task.changeMost > 0) {
+  const isMissing = (): boolean => typeof change !== 'string' && change.length === 0 && task.changeMost > 0;
+  for (let looks = 0; looks < 2 && isMissing(); looks++) {
+    if (looks > 0) await tools.clock.sleep(LIMITS.mint.lookTwiceMs);
     const body = JSON.stringify({ outputs: outputsOf(task.blanks, blanks) });
     const answer = await tools.client.post('/v1/restore', body);
     if (answer.kind !== 'ok') return unresolved(answer);

@@ -21,6 +21,10 @@ export type MintAnswer =
   /** Nothing was sent, because the mint failed too often just now. */
   | { kind: 'closed'; retryAfterMs: number };
 
+/** A refusal, or a path that is not there: on a question for one quote both mean that the mint has no such quote. */
+export const isNotThere = (answer: MintAnswer): boolean =>
+  answer.kind === 'refused' || (answer.kind === 'failed' && answer.reason === 'http_404');
+
 export interface MintClient {
   get: (path: string) => Promise<MintAnswer>;
   /** `body` is sent byte for byte. */

@@ -1,5 +1,6 @@
 /** Invoices at the till: lost answers, late payments, lying mints, and a process that dies between any two steps. */
 import { describe, expect, test } from 'vitest';
+import { LIMITS } from '../../src/base/limits.ts';
 import type { MintFault } from '../../src/demo/mint.ts';
 import { outcome } from './kit.ts';
 import { type Crash, type LightningTill, expectAllBooked, newLightningTill } from './lightning-kit.ts';
@@ -48,6 +49,36 @@ describe('an invoice', () => {
     expect((await kit.till.lightning.status(late.id, {})).status).toBe('paid');
     await kit.clock.advance(90_000_000);
     await kit.until('ended', () => kit.operation(never.id)?.state === 'failed');
+    expectAllBooked(kit);
+  });
+
+  test('whose quote the mint has forgotten ends, too, once nobody can pay it any more', async () => {
+    const kit = await newLightningTill();
+    const made = await kit.invoice(100);
+    kit.mint.failNext('not-found', { path: '/v1/mint/quote/bolt11/', times: 100_000 });
+    await kit.clock.advance(3_700_000);
+    await kit.settle(2_000);
+    expect(kit.operation(made.id)?.state).toBe('executing');
+    await kit.clock.advance(90_000_000);
+    await kit.settle(1_000);
+    // Once is not enough: that may be a mint with a bad moment.
+    expect(kit.operation(made.id)?.state).toBe('executing');
+    for (let asked = 0; asked <= LIMITS.mint.unknownRefusalsMax; asked++) {
+      await kit.clock.advance(LIMITS.invoice.askExpiredMs);
+      await kit.settle(1_000);
+    }
+    expect(kit.operation(made.id)).toMatchObject({ state: 'failed', reason: 'quote_forgotten' });
+    expectAllBooked(kit);
+  });
+
+  test('whose intent reached the disk although its write failed is looked after when the ledger is back', async () => {
+    const kit = await newLightningTill();
+    kit.dieAt({ verb: 'openMint', when: 'after' });
+    expect(await outcome(kit.invoice(100))).toContain('killed');
+    expect(kit.till.driver.takeHalted()).toBe(true);
+    kit.till.resume();
+    kit.mint.payQuote(kit.mint.mintQuotes()[0]?.quote ?? '');
+    await kit.until('credited', () => credited(kit) === 100_000);
     expectAllBooked(kit);
   });
 

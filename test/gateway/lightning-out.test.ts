@@ -135,13 +135,25 @@ describe('a payment', () => {
     const kit = await newLightningTill();
     const account = await kit.account(1_000);
     kit.mint.failNext('keep-change', { path: '/v1/melt/bolt11' });
-    const sent = await kit.refund(account, 100);
+    const { answer, ended } = begin(kit, account);
+    await kit.until('answered', () => ended() !== undefined);
+    const sent = (await answer) as Awaited<ReturnType<LightningTill['refund']>>;
     expect(sent?.operation).toMatchObject({ state: 'done' });
     const { debit } = sent?.operation as { debit: number };
     expect(kit.available(account)).toBe(1_000_000 - debit);
     expect(kit.till.ledger.totals().equity['losses']).toBeLessThan(0);
     expect(kit.till.ledger.earned()).toBe(0);
     expect(kit.log.some(({ event }) => event === 'gateway.melt.short_change')).toBe(true);
+    expectAllBooked(kit);
+  });
+
+  test('that was refused because its keyset is retired is made at the next try', async () => {
+    const kit = await newLightningTill();
+    const account = await kit.account(1_000);
+    kit.mint.rotate();
+    expect(await outcome(kit.refund(account, 100))).toBe('payment_failed');
+    expect((await kit.refund(account, 100))?.operation).toMatchObject({ state: 'done' });
+    expect(kit.available(account)).toBe(900_000);
     expectAllBooked(kit);
   });
 

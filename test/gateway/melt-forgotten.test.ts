@@ -80,3 +80,47 @@ test('one refusal without a reason is not believed: the quote is found again, an
   expect(kit.available(account)).toBe(0);
   expectAllBooked(kit);
 });
+
+/** A refund of 100 sat whose first request is held up, whose second one is refused, and that is being taken back then. */
+async function takenBack(swap: 'drop-before' | 'drop-after', { sats, fee, reserve }: Record<string, number>) {
+  const kit = await newLightningTill();
+  const account = await kit.account(sats ?? 0);
+  kit.mint.setRoute({ fee: fee ?? 0, reserve: reserve ?? 0 });
+  kit.mint.failNext('land-late', { path: '/v1/melt/bolt11' });
+  kit.mint.meltNext('failed');
+  kit.mint.failNext(swap, { path: '/v1/swap', times: swap === 'drop-before' ? 2 : 1 });
+  void outcome(kit.refund(account, 100));
+  await kit.until('taken back', () => (kit.mint.stats.requests['/v1/swap'] ?? 0) >= 2);
+  kit.mint.failNext('not-found', { path: QUOTE, times: 100_000 });
+  return { kit, account };
+}
+
+test('one that arrives while it is taken back is proven by its change, too', async () => {
+  const { kit, account } = await takenBack('drop-before', { sats: 1_000, fee: 0, reserve: 8 });
+  kit.mint.landLate();
+  await over(kit);
+  expect(paid(kit)).toBe(1);
+  expect(kit.available(account)).toBe(900_000);
+  expectAllBooked(kit);
+});
+
+test('one that arrives while it is taken back, and leaves no trace, is blocked', async () => {
+  const { kit } = await takenBack('drop-before', { sats: 128, fee: 28, reserve: 28 });
+  kit.mint.landLate();
+  await kit.until('blocked', async () => {
+    await kit.clock.advance(4_000);
+    return kit.operations()[0]?.state === 'blocked';
+  });
+  expect(kit.operations()).toMatchObject([{ reason: 'quote_forgotten' }]);
+  expect(kit.drift()).toBe(0);
+});
+
+test('inputs that are spent because they were taken back are no payment without a trace', async () => {
+  const { kit, account } = await takenBack('drop-after', { sats: 1_000, fee: 0, reserve: 8 });
+  await over(kit);
+  kit.mint.landLate();
+  await kit.settle(2_000);
+  expect(paid(kit)).toBe(0);
+  expect(kit.available(account)).toBe(1_000_000);
+  expectAllBooked(kit);
+});

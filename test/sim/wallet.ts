@@ -141,7 +141,7 @@ export function createSimWallet(parts: {
       return secrets.filter((_, i) => states[i] === 'SPENT').map(claimOf);
     },
     lightning: createLightning({
-      mints: { get: mintOf } as unknown as Mints,
+      mints: { get: mintOf, unitsOf: (url: string) => mints.get(url)?.units } as unknown as Mints,
       curve: {
         blind: (keyset: string, counter: number, count: number) =>
           Promise.resolve(Array.from({ length: count }, (_, i) => blindedOf(secretOf(keyset, counter + i)))),

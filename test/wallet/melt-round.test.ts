@@ -1,8 +1,11 @@
 /** A payment whose mint repeats old answers: what counts is the quote. */
 import { expect, test } from 'vitest';
+import { systemClock } from '../../src/base/time.ts';
 import type { MintAnswer } from '../../src/wallet/mint-http.ts';
 import { meltRound } from '../../src/wallet/melt-round.ts';
 
+/** Waits for nothing. */
+const CLOCK = { ...systemClock, sleep: () => Promise.resolve() };
 const Y = `03${'22'.repeat(32)}`;
 const INPUT = { id: '00ad268c4d1f5826', amount: 8, secret: 'secret', C: `02${'11'.repeat(32)}` };
 
@@ -29,7 +32,7 @@ const round = async (client: ReturnType<typeof rememberingMint>, firstAttempt: b
       firstAttempt,
       onlyAsk: false,
     },
-    { client, blind: () => Promise.resolve([]), ys: () => Promise.resolve([Y]) },
+    { client, clock: CLOCK, blind: () => Promise.resolve([]), ys: () => Promise.resolve([Y]) },
   );
   return outcome.outcome;
 };
@@ -43,4 +46,38 @@ test('a payment that is pending is waited for, at the first attempt and at any l
 test('a payment that is over does not stay pending because the mint repeats its first answer', async () => {
   expect(await round(rememberingMint('UNPAID', 'UNSPENT'), false)).toBe('unpaid');
   expect(await round(rememberingMint('PAID', 'SPENT'), false)).toBe('paid');
+});
+
+test('change that can be had a moment after its payment is called paid is not given up', async () => {
+  const blank = `02${'33'.repeat(32)}`;
+  const C_ = '0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798';
+  const signed = { outputs: [{ B_: blank }], signatures: [{ id: INPUT.id, amount: 4, C_ }] };
+  for (const restores of [[], [signed]]) {
+    let looks = 0;
+    const { outcome } = await meltRound(
+      {
+        quote: 'q',
+        inputs: [INPUT],
+        blanks: { keyset: INPUT.id, counter: 0, amounts: [0] },
+        changeMost: 4,
+        feeReserve: 1,
+        firstAttempt: false,
+        onlyAsk: false,
+      },
+      {
+        client: {
+          ...rememberingMint('PAID', 'SPENT'),
+          post: () => {
+            const body = looks++ === 0 ? undefined : restores[0];
+            return Promise.resolve({ kind: 'ok', body: body ?? { outputs: [], signatures: [] } });
+          },
+        },
+        clock: CLOCK,
+        blind: () => Promise.resolve([blank]),
+        ys: () => Promise.resolve([Y]),
+      },
+    );
+    const change = restores.length === 0 ? [] : [{ index: 0, amount: 4, blindSignature: C_ }];
+    expect(outcome).toEqual({ outcome: 'paid', change, short: restores.length === 0 ? 3 : 0 });
+  }
 });
