@@ -2,11 +2,12 @@
 import { NodeError } from '../base/error.ts';
 import { type AccountId, type Random, accountOfKey, hex, hmacHex } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
-import { type Msat, msat } from '../base/money.ts';
+import { type Msat, msat, sub } from '../base/money.ts';
 import { Secret } from '../base/secret.ts';
 import type { ChildTerms } from '../ledger/children.ts';
 import type { Idempotency, Remembered } from '../ledger/idempotency.ts';
 import type { Account, Ledger } from '../ledger/ledger.ts';
+import { keyExpired, overLimit } from './holds.ts';
 import type { Once, RequestKey } from './idempotency.ts';
 import type { Payers } from './payer.ts';
 import type { Credential } from './request.ts';
@@ -21,7 +22,7 @@ export interface MadeChildren {
 }
 
 export interface ChildKeys {
-  /** Throws child_key_not_allowed, invalid_request, insufficient_balance. */
+  /** Throws child_key_not_allowed, invalid_request, insufficient_balance, balance_limit_exceeded, key_expired. */
   create: (
     credential: Credential,
     wanted: { count: number; terms: ChildTerms },
@@ -75,6 +76,10 @@ export function createChildKeys(parts: {
         return { keys: named(keys), cost, parentBalance: made.available, replayed: false };
       case 'insufficient':
         throw insufficient(cost, made.available);
+      case 'limit':
+        throw overLimit({ balanceLimit: made.limit }, sub(made.limit, made.spent), cost);
+      case 'expired':
+        throw keyExpired();
       case 'too-many':
         throw new NodeError(
           'invalid_request',

@@ -47,7 +47,7 @@ export function mostCost(request: CeilingRequest, model: PricedModel): Msat {
   return maxMsat(required, full);
 }
 
-const overLimit = (
+export const overLimit = (
   { balanceLimit = ZERO }: Pick<Account, 'balanceLimit'>,
   left: Msat,
   required: Msat,
@@ -56,6 +56,12 @@ const overLimit = (
     'balance_limit_exceeded',
     `Balance limit exceeded: ${balanceLimit} mSats limit, ${left} left, ${required} required for this request.`,
     { metadata: { balance_limit_msats: balanceLimit, left_msats: left, required_msats: required } },
+  );
+
+export const keyExpired = (): NodeError =>
+  new NodeError(
+    'key_expired',
+    'API key has expired (validity date reached). Its balance can still be refunded.',
   );
 
 /** Before anything is redeemed or held. Throws balance_limit_exceeded. */
@@ -144,10 +150,7 @@ export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
         case 'limit':
           throw overLimit({ balanceLimit: result.limit }, sub(result.limit, result.spent), amount);
         case 'expired':
-          throw new NodeError(
-            'key_expired',
-            'API key has expired (validity date reached). Its balance can still be refunded.',
-          );
+          throw keyExpired();
         case 'duplicate':
           throw new NodeError('operation_in_progress', 'This request is being served already.', {
             retryAfterMs: 1_000,

@@ -34,10 +34,12 @@ export interface NewChildren {
 export type NewChildrenOutcome =
   | ({ outcome: 'created'; available: Msat } & Durable)
   | { outcome: 'insufficient'; available: Msat }
+  | { outcome: 'limit'; limit: Msat; spent: Msat }
+  | { outcome: 'expired' }
   | { outcome: 'too-many'; most: number };
 
 export interface ChildVerbs {
-  /** All of them and their cost in one batch. */
+  /** All of them and their cost in one batch. A key that may not pay for requests pays for no keys either. */
   createChildren: (request: NewChildren) => NewChildrenOutcome;
   /** Living child keys of an account, oldest first, with `held` being their own. */
   children: (parent: AccountId) => Account[];
@@ -59,6 +61,16 @@ export interface Children {
   /** Rows that go with a hold, and with its settlement. `drawn` is memory only: no hold outlives its process. */
   take: (id: AccountId, child: Child, amount: number) => RowChanges;
   give: (id: AccountId, amount: number, charged: number | undefined) => RowChanges;
+}
+
+function refusalOf(payer: Account, cost: Msat, nowMs: number): NewChildrenOutcome | undefined {
+  const { available, balanceLimit, validityDate } = payer;
+  if (validityDate !== undefined && validityDate <= Math.floor(nowMs / 1000)) return { outcome: 'expired' };
+  if (available < cost) return { outcome: 'insufficient', available };
+  const left = limitLeft(payer, nowMs);
+  return balanceLimit !== undefined && left !== undefined && cost > left
+    ? { outcome: 'limit', limit: balanceLimit, spent: msat(balanceLimit - left) }
+    : undefined;
 }
 
 const rowKey = (id: AccountId): string => `c!${id}`;
@@ -94,7 +106,9 @@ export function createChildren(store: Store): Children {
       const list = listOf(parent);
       const most = LIMITS.children.perParentMax;
       if (list.length + accounts.length > most) return { outcome: 'too-many', most };
-      if (payer.available < cost) return { outcome: 'insufficient', available: payer.available };
+      const refused = cost > 0 ? refusalOf(payer, cost, clock.now()) : undefined;
+      if (refused !== undefined) return refused;
+      const period = cost > 0 ? newPeriod(payer, clock.now()) : undefined;
       const child: Child = {
         ...terms,
         parent,
@@ -111,7 +125,8 @@ export function createChildren(store: Store): Children {
       }
       r[listKey(parent)] = [...list, ...accounts];
       const p = cost > 0 ? { avail: minus(cost), revenue: cost } : {};
-      const durable = store.commit({ k: 'children', i: parent, a: parent, p, m: [0, cost], r });
+      const s = period && { s: period };
+      const durable = store.commit({ k: 'children', i: parent, a: parent, p, m: [0, cost], ...s, r });
       return { outcome: 'created', available: store.account(parent)?.available ?? payer.available, durable };
     },
     children: (parent) =>

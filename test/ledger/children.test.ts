@@ -273,3 +273,22 @@ test('no history of children passes a limit, loses a msat or forgets what was sp
   );
   expect(held).toBeGreaterThan(500);
 });
+
+test('a key that is over, or at its limit, pays for no child keys, and one that may pays within its period', async () => {
+  const { ledger, place } = await newLedger();
+  const { account: parent } = await deposit(ledger, 'parent', { amounts: digits(100) });
+  const terms = { balanceLimit: msat(3_000), balanceLimitReset: 'daily' };
+  await ledger.setAccountTerms(parent, terms).durable;
+  expect(make(ledger, parent, ['a'], {}, msat(2_000)).outcome).toBe('created');
+  expect(ledger.limitLeft(parent)).toBe(1_000);
+  expect(make(ledger, parent, ['b'], {}, msat(1_001))).toMatchObject({
+    outcome: 'limit',
+    limit: 3_000,
+    spent: 2_000,
+  });
+  expect(ledger.hold({ id: '1', account: parent, amount: msat(1_001) }).outcome).toBe('limit');
+  await ledger.setAccountTerms(parent, { validityDate: place.clock.now() / 1000 }).durable;
+  expect(make(ledger, parent, ['c'], {}, msat(1)).outcome).toBe('expired');
+  expect(ledger.account(parent)).toMatchObject({ available: 98_000, totalSpent: 2_000 });
+  expect(ledger.totals().drift).toBe(0);
+});
