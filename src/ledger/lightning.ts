@@ -138,7 +138,7 @@ export type MeltOpenOutcome =
   /** This invoice was or is being paid by us. */
   | { outcome: 'taken'; operation: MeltOperation }
   | { outcome: 'insufficient'; available: Msat; needed: Msat }
-  /** `short`: so much (in the mint's unit) is missing at that mint, the fee for all its proofs included. */
+  /** `short`: so much (in the mint's unit) is missing at that mint, the fee for all that one payment takes included. */
   | { outcome: 'no-proofs'; have: number; inFlight: number; short: number };
 
 /** A blank output that the mint signed: its place among the blanks, and the amount it was given. */

@@ -1,6 +1,7 @@
 /** Melt: our proofs pay a Lightning invoice. Debit and reserved proofs are the intent; the rest comes back at the end. */
 import { invariant } from '../base/error.ts';
 import type { AccountId, OperationId } from '../base/id.ts';
+import { LIMITS } from '../base/limits.ts';
 import { type Msat, msat, unitToMsat } from '../base/money.ts';
 import type { StoredProof } from '../base/proof.ts';
 import { unixSeconds } from '../base/time.ts';
@@ -21,6 +22,7 @@ import {
   faceOf,
   inFlight,
   noProofRows,
+  operationOfKind,
   operationRows,
   payer,
   proofRows,
@@ -32,12 +34,6 @@ import type { Store } from './store.ts';
 type Melt = Pick<LightningBooks, 'openMelt' | 'completeMelt' | 'earned'>;
 
 export function createMelt(store: Store): Melt {
-  const meltOperation = (id: OperationId): MeltOperation => {
-    const operation = existing(store, id);
-    invariant(operation.kind === 'melt', 'a melt operation keeps its kind');
-    return operation;
-  };
-
   /** One that failed gave everything back: the same key may try again. */
   function ofKey(idempotency: Idempotency | undefined): Operation | undefined {
     const id = idempotency && remembered(store, idempotency.id)?.operation;
@@ -61,11 +57,11 @@ export function createMelt(store: Store): Melt {
     if (known?.kind === 'melt') return { outcome: 'replayed', operation: known, durable };
     if (known !== undefined) return { outcome: 'foreign' };
     if (store.operation(id) !== undefined)
-      return { outcome: 'replayed', operation: meltOperation(id), durable };
+      return { outcome: 'replayed', operation: operationOfKind(store, id, 'melt'), durable };
     const running = live(intent);
     if (running !== undefined) return { outcome: 'live', operation: running, durable };
     const payerOfInvoice = store.row(`h!${paymentHash}`) as OperationId | undefined;
-    const taken = payerOfInvoice === undefined ? undefined : meltOperation(payerOfInvoice);
+    const taken = payerOfInvoice === undefined ? undefined : operationOfKind(store, payerOfInvoice, 'melt');
     return taken === undefined || taken.state === 'failed'
       ? undefined
       : { outcome: 'taken', operation: taken };
@@ -140,10 +136,12 @@ export function createMelt(store: Store): Melt {
         (picked) => amount + feeReserve + feeOf(picked) - faceOf(picked),
       );
       if (inputs === undefined) {
-        const { pool } = store.books;
-        const have = pool.sum(intent);
-        const all = [...pool.all()].filter((proof) => proof.mint === intent.mint && proof.unit === unit);
-        const short = Math.max(1, amount + feeReserve + feeOf(all) - have);
+        const largest = [...store.books.pool.all()]
+          .filter((proof) => proof.mint === intent.mint && proof.unit === unit)
+          .sort((a, b) => b.amount - a.amount)
+          .slice(0, LIMITS.ledger.swapInputsMax);
+        const have = faceOf(largest);
+        const short = Math.max(1, amount + feeReserve + feeOf(largest) - have);
         return { outcome: 'no-proofs', have, inFlight: inFlight(store, intent), short };
       }
       const needed = unitToMsat(amount + feeReserve + feeOf(inputs), unit);
@@ -152,7 +150,7 @@ export function createMelt(store: Store): Melt {
     },
 
     completeMelt: (id, change, preimage) => {
-      const operation = meltOperation(id);
+      const operation = operationOfKind(store, id, 'melt');
       if (operation.state === 'done') return { durable: store.flushed() };
       const { spend, reason: _reason, ...rest } = operation;
       invariant(spend !== undefined && operation.state !== 'failed', 'what was given back is not spent');

@@ -12,6 +12,7 @@ import {
   existing,
   faceOf,
   isSamePlan,
+  operationOfKind,
   operationRows,
   proofRows,
   reserveCounters,
@@ -24,12 +25,6 @@ import type { Store } from './store.ts';
 type Mint = Pick<LightningBooks, 'openMint' | 'planMint' | 'completeMint' | 'mintOfInvoice' | 'handOut'>;
 
 export function createMint(store: Store): Mint {
-  const mintOperation = (id: OperationId): MintOperation => {
-    const operation = existing(store, id);
-    invariant(operation.kind === 'mint', 'a mint operation keeps its kind');
-    return operation;
-  };
-
   /** Invoices that can still be paid. What is not finished is bounded by this very rule. */
   function waiting(): number {
     const now = unixSeconds(store.clock);
@@ -62,7 +57,7 @@ export function createMint(store: Store): Mint {
     },
 
     planMint: (id, { keyset, amounts }) => {
-      const before = mintOperation(id);
+      const before = operationOfKind(store, id, 'mint');
       invariant(before.state === 'executing', 'only an executing operation is planned');
       invariant(
         amounts.reduce((sum, amount) => sum + amount, 0) === before.amount,
@@ -80,7 +75,7 @@ export function createMint(store: Store): Mint {
     },
 
     completeMint: (id, blindSignatures, plan) => {
-      const operation = mintOperation(id);
+      const operation = operationOfKind(store, id, 'mint');
       if (operation.state === 'done') return { durable: store.flushed() };
       invariant(isPlanOf(operation, plan), 'the signatures belong to a plan of this operation');
       const proofs = signedProofs(plan, blindSignatures);
@@ -107,11 +102,11 @@ export function createMint(store: Store): Mint {
 
     mintOfInvoice: (invoiceHash) => {
       const id = store.row(`b!${invoiceHash}`) as OperationId | undefined;
-      return id === undefined ? undefined : mintOperation(id);
+      return id === undefined ? undefined : operationOfKind(store, id, 'mint');
     },
 
     handOut: (id) => {
-      const operation = mintOperation(id);
+      const operation = operationOfKind(store, id, 'mint');
       if (operation.handedAt !== undefined) return { first: false, durable: store.flushed() };
       const handed: MintOperation = { ...operation, handedAt: unixSeconds(store.clock) };
       const r = operationRows(store, handed);

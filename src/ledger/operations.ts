@@ -77,6 +77,17 @@ export function existing(store: Store, id: OperationId): Operation {
   return operation;
 }
 
+/** The operation of this id, known to be of this kind. */
+export function operationOfKind<K extends Operation['kind']>(
+  store: Store,
+  id: OperationId,
+  kind: K,
+): Extract<Operation, { kind: K }> {
+  const operation = existing(store, id);
+  invariant(operation.kind === kind, `a ${kind} operation keeps its kind`);
+  return operation as Extract<Operation, { kind: K }>;
+}
+
 /** The operation's own row, and the index of those that are not finished. */
 export function operationRows(store: Store, operation: Operation): RowChanges {
   const key = `u!${operation.id}`;
@@ -149,10 +160,12 @@ export const inputsOf = (operation: Operation): StoredProof[] => {
   return operation.kind === 'melt' ? (operation.spend?.inputs ?? []) : [];
 };
 
-/** Our proofs of a shelf that went into swaps and melts which are not finished, in its unit. */
+/** Our proofs of a shelf that are in swaps and melts and will come out by themselves, in its unit. */
 export function inFlight(store: Store, { mint, unit }: Shelf): number {
   let sum = 0;
-  for (const id of store.books.unfinished.keys()) {
+  for (const [id, { state }] of store.books.unfinished) {
+    // What an operator has to decide about is nothing to wait for.
+    if (state === 'blocked') continue;
     const operation = existing(store, id);
     if (operation.mint === mint && operation.unit === unit) sum += faceOf(inputsOf(operation));
   }

@@ -29,6 +29,8 @@ export interface Pool {
   /** The smallest proofs that nobody has set aside, of the keysets that are wanted. */
   pickSmall: (shelf: Shelf, count: number, wanted: (keyset: string) => boolean) => StoredProof[];
   sum: (shelf: Shelf) => number;
+  /** What so many proofs are worth at most. */
+  most: (shelf: Shelf, count: number) => number;
   all: () => IterableIterator<PoolProof>;
 }
 export interface Shelf {
@@ -132,6 +134,18 @@ export function createPool(): Pool {
       return picked;
     },
     sum: (shelf) => stockOf(shelf).sum,
+    most: (shelf, count) => {
+      const { free, aside } = stockOf(shelf);
+      const sources = [free, ...aside.values()];
+      let worth = 0;
+      let left = count;
+      for (const value of amountsOf(sources)) {
+        const found = sources.reduce((sum, bins) => sum + (bins.get(value)?.size ?? 0), 0);
+        worth += value * Math.min(found, left);
+        left -= Math.min(found, left);
+      }
+      return worth;
+    },
     all: function* () {
       for (const { proof } of places.values()) yield proof;
     },

@@ -11,8 +11,8 @@ import type { Entry, RowChanges } from './journal.ts';
 import type { Account, Ledger, OpenReceive, OpenReceiveOutcome, ReceiveOperation } from './ledger.ts';
 import {
   OPERATOR,
-  existing,
   faceOf,
+  operationOfKind,
   operationRows,
   proofRows,
   reserveCounters,
@@ -107,18 +107,18 @@ export function createReceive(store: Store): Receive {
       const owners = intent.claims.map((claim) => store.row(`y!${claim}`) as OperationId | undefined);
       const first = owners.find((owner) => owner !== undefined);
       if (first === undefined) return open(intent);
-      const operation = receiveOperation(store, first);
+      const operation = operationOfKind(store, first, 'receive');
       if (!isSame(operation, intent, owners)) return { outcome: 'foreign', operation };
       if (operation.state === 'failed' && operation.reason !== SPENT) return reopen(operation, intent);
       return { outcome: 'replayed', operation, durable: store.flushed() };
     },
     replanReceive: (id, plan) => {
-      const operation = receiveOperation(store, id);
+      const operation = operationOfKind(store, id, 'receive');
       invariant(operation.state === 'executing', 'only an executing operation is planned anew');
       return replan(operation, plan);
     },
     completeReceive: (id, blindSignatures, plan) => {
-      const operation = receiveOperation(store, id);
+      const operation = operationOfKind(store, id, 'receive');
       if (operation.state === 'done') return { durable: store.flushed() };
       invariant(isPlanOf(operation, plan), 'the signatures belong to a plan of this operation');
       const proofs = signedProofs(plan, blindSignatures);
@@ -143,12 +143,6 @@ export function createReceive(store: Store): Receive {
       return { durable };
     },
   };
-}
-
-function receiveOperation(store: Store, id: OperationId): ReceiveOperation {
-  const operation = existing(store, id);
-  invariant(operation.kind === 'receive', 'proofs are claimed by receive operations');
-  return operation;
 }
 
 /** All proofs and nothing else, in the same text, for the same beneficiary: this very payment. */

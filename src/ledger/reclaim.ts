@@ -1,14 +1,13 @@
 /** Reclaim: inputs of a payment that seems not to have happened are swapped away before anybody gets them back. */
 import { invariant } from '../base/error.ts';
-import type { OperationId } from '../base/id.ts';
 import { msat, unitToMsat } from '../base/money.ts';
 import type { LightningBooks, MeltOperation } from './lightning.ts';
 import {
   accountField,
-  existing,
   faceOf,
   forgetRefund,
   isSamePlan,
+  operationOfKind,
   operationRows,
   payer,
   proofRows,
@@ -21,15 +20,9 @@ import type { Store } from './store.ts';
 type Reclaim = Pick<LightningBooks, 'planReclaim' | 'completeReclaim'>;
 
 export function createReclaim(store: Store): Reclaim {
-  const meltOperation = (id: OperationId): MeltOperation => {
-    const operation = existing(store, id);
-    invariant(operation.kind === 'melt', 'a melt operation keeps its kind');
-    return operation;
-  };
-
   return {
     planReclaim: (id, { keyset, amounts, reason }) => {
-      const before = meltOperation(id);
+      const before = operationOfKind(store, id, 'melt');
       invariant(before.state === 'executing' && before.spend !== undefined, 'an open payment has inputs');
       const { spend } = before;
       const worth = amounts.reduce((sum, amount) => sum + amount, 0);
@@ -46,7 +39,7 @@ export function createReclaim(store: Store): Reclaim {
     },
 
     completeReclaim: (id, blindSignatures, plan) => {
-      const operation = meltOperation(id);
+      const operation = operationOfKind(store, id, 'melt');
       if (operation.state === 'failed') return { durable: store.flushed() };
       const { spend, ...rest } = operation;
       invariant(

@@ -1,14 +1,13 @@
 /** The way of a send through its swap: other outputs where the mint wants them, and the token in the end. */
 import { invariant } from '../base/error.ts';
-import type { OperationId } from '../base/id.ts';
 import { msat, unitToMsat } from '../base/money.ts';
 import type { OutputPlan, StoredProof } from '../base/proof.ts';
 import type { Ledger, SendOperation } from './ledger.ts';
 import {
   accountField,
-  existing,
   faceOf,
   isSamePlan,
+  operationOfKind,
   operationRows,
   payer,
   proofRows,
@@ -22,15 +21,9 @@ type SendEnd = Pick<Ledger, 'replanSend' | 'completeSend'>;
 type Swap = NonNullable<SendOperation['swap']>;
 
 export function createSendEnd(store: Store): SendEnd {
-  const sendOperation = (id: OperationId): SendOperation => {
-    const operation = existing(store, id);
-    invariant(operation.kind === 'send', 'a send operation keeps its kind');
-    return operation;
-  };
-
   return {
     replanSend: (id, { keyset, feePpk, split }) => {
-      const before = sendOperation(id);
+      const before = operationOfKind(store, id, 'send');
       const { swap, purpose } = before;
       invariant(before.state === 'executing' && swap !== undefined, 'an open swap has inputs');
       const { inputs, plan, sendCount, oldPlans = [] } = swap;
@@ -55,7 +48,7 @@ export function createSendEnd(store: Store): SendEnd {
     },
 
     completeSend: (id, blindSignatures, plan) => {
-      const operation = sendOperation(id);
+      const operation = operationOfKind(store, id, 'send');
       if (operation.state === 'done') return { durable: store.flushed() };
       const { swap, reason: _reason, ...rest } = operation;
       invariant(swap !== undefined && operation.state !== 'failed', 'a refused swap is not completed');

@@ -1,6 +1,7 @@
 /** Send: tokens made of our proofs, offline when exact ones are at hand, else through a swap at the mint. */
 import { invariant } from '../base/error.ts';
 import type { AccountId } from '../base/id.ts';
+import { LIMITS } from '../base/limits.ts';
 import { type Msat, msat, msatToUnitFloor, unitToMsat } from '../base/money.ts';
 import type { StoredProof } from '../base/proof.ts';
 import { unixSeconds } from '../base/time.ts';
@@ -101,13 +102,16 @@ export function createSend(store: Store): Send {
   function startSwap(intent: OpenSend, units: number, available: Msat): SendOutcome {
     const feeOf = (inputs: readonly StoredProof[]): number =>
       Math.ceil(inputs.reduce((sum, proof) => sum + intent.feePpk(proof.keyset), 0) / 1000);
-    const takesAll = intent.amount === 'all';
+    // All that a mint has leaves nothing beside it for the mint's fee.
+    const takesAll = intent.amount === 'all' || intent.partial === true;
     const inputs = books.pool.pickCover(
       intent,
       (picked) => units + (takesAll ? 0 : feeOf(picked)) - faceOf(picked),
     );
-    if (inputs === undefined)
-      return { outcome: 'no-proofs', have: books.pool.sum(intent), inFlight: inFlight(store, intent) };
+    if (inputs === undefined) {
+      const have = books.pool.most(intent, LIMITS.ledger.swapInputsMax);
+      return { outcome: 'no-proofs', have, inFlight: inFlight(store, intent) };
+    }
     const fee = feeOf(inputs);
     const face = takesAll ? units - fee : units;
     const debit = unitToMsat(face + fee, intent.unit);

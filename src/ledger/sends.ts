@@ -12,8 +12,8 @@ export type SendOutcome =
   | ({ outcome: 'replayed'; operation: SendOperation } & Durable)
   | { outcome: 'insufficient'; available: Msat }
   /**
-   * We hold too few proofs at that mint (in its unit). If `inFlight` makes up for it, the rest is the input of swaps
-   * that are not finished: try again later. Otherwise never guess: alarm.
+   * We hold too few proofs at that mint: what one swap takes of them is worth `have`, in its unit. If `inFlight` makes
+   * up for it, the rest is the input of swaps that are not finished: try again later. Otherwise never guess: alarm.
    */
   | { outcome: 'no-proofs'; have: number; inFlight: number };
 
@@ -26,7 +26,7 @@ export interface OpenSend {
   unit: Unit;
   /** `all`: everything available in whole units; else the face value wanted, in the mint's unit. */
   amount: number | 'all';
-  /** Said of the amount by whoever was asked for all. */
+  /** Said of the amount by whoever was asked for all. The mint's fee is taken out of it. */
   partial?: true;
   /** Of all: the latest payout that the caller knows of. A part that was made meanwhile is the answer to this call, too. */
   after?: OperationId | undefined;
