@@ -142,7 +142,18 @@ export function createDeposits(parts: {
     }
   }
 
+  /** Goes on with what is unfinished and has nobody behind it. */
+  function takeUp(id: OperationId): void {
+    const found = async (): Promise<StepResult> => {
+      inDoubt.add(id);
+      await ledger.flushed();
+      return step(id, false);
+    };
+    driver.run(id, found, 'found');
+  }
+
   async function settled(id: OperationId): Promise<ReceiveOperation> {
+    if (current(id).state === 'executing') takeUp(id);
     await driver.wait(id, LIMITS.mint.clientWaitMs);
     const operation = current(id);
     if (operation.state === 'executing') {
@@ -228,10 +239,7 @@ export function createDeposits(parts: {
       return { operation: await settled(id), replayed: opened.outcome === 'replayed' };
     },
     settled,
-    resume: (operation) => {
-      inDoubt.add(operation.id);
-      driver.run(operation.id, () => step(operation.id, false), 'found');
-    },
+    resume: ({ id }) => takeUp(id),
   };
 }
 

@@ -69,16 +69,19 @@ export function createDriver(parts: { clock: Clock; log: Logger }): Driver {
     run: (id, step, found) => {
       if (runners.has(id) || stopped) return;
       if (found) attempts.set(id, 1);
+      let failed = false;
       const runner = loop(id, step)
         .catch((error: unknown) => {
           // A storage failure ends the runner; the intent is on disk and is taken up again when the ledger is back.
-          halted = true;
+          failed = true;
           log.error('gateway.operation.halted', { operation: id, error: errorKind(error) });
         })
         .finally(() => {
           runners.delete(id);
           attempts.delete(id);
           woken.delete(id);
+          // Said once a new runner can begin, or whoever hears of it would take this one for it.
+          if (failed) halted = true;
         });
       runners.set(id, runner);
     },

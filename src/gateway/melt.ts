@@ -72,7 +72,14 @@ export function createMelts(parts: {
   const watch = createQuoteWatch({ wallet, driver });
   const step = createMeltStep({ ledger, wallet, watch, clock, log });
 
+  const resume = ({ id }: Pick<MeltOperation, 'id'>): void =>
+    driver.run(id, async () => {
+      await ledger.flushed();
+      return step(id, false);
+    });
+
   const endOf = async (id: OperationId, replayed: boolean): Promise<Remitted> => {
+    if (ledger.operation(id)?.state === 'executing') resume({ id });
     await driver.wait(id, LIMITS.mint.clientWaitMs);
     return { operation: await endOfMelt(ledger, id), replayed };
   };
@@ -116,7 +123,7 @@ export function createMelts(parts: {
     const same = sameCall(order);
     if (same) return { outcome: 'replayed', operation: same, durable: Promise.resolve() };
     if (purpose === 'expiry' && (ledger.account(account)?.held ?? ZERO) > ZERO) throw stillHeld();
-    return ledger.openMelt({
+    const opened = ledger.openMelt({
       id: newOperationId(),
       account,
       purpose,
@@ -133,6 +140,13 @@ export function createMelts(parts: {
       feePpk,
       keyset,
     });
+    // From this very turn on, so that nobody finds it with nobody behind it.
+    if (opened.outcome === 'opened')
+      driver.run(opened.operation.id, async (attempt) => {
+        await opened.durable;
+        return step(opened.operation.id, attempt === 0);
+      });
+    return opened;
   }
 
   /** `all` shrinks by what the fees turn out to take; undefined when nothing is left to send. */
@@ -181,10 +195,6 @@ export function createMelts(parts: {
       const opened = await openSomewhere(order);
       switch (opened.outcome) {
         case 'opened':
-          driver.run(opened.operation.id, async (attempt) => {
-            await opened.durable;
-            return step(opened.operation.id, attempt === 0);
-          });
           return endOf(opened.operation.id, false);
         case 'replayed':
           return endOf(opened.operation.id, true);
@@ -228,6 +238,6 @@ export function createMelts(parts: {
     },
 
     again: (id) => endOf(id, true),
-    resume: (operation) => driver.run(operation.id, () => step(operation.id, false)),
+    resume,
   };
 }

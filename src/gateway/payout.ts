@@ -9,7 +9,7 @@ import type { Idempotency } from '../ledger/idempotency.ts';
 import type { Durable, Ledger, SendOperation } from '../ledger/ledger.ts';
 import type { SendOutcome } from '../ledger/sends.ts';
 import type { Wallet } from '../wallet/wallet.ts';
-import type { Driver } from './drive.ts';
+import type { Driver, StepResult } from './drive.ts';
 import { createPayoutStep, sendOperation } from './payout-step.ts';
 import { type Shelf, richestShelves } from './shelves.ts';
 
@@ -75,11 +75,21 @@ export function createPayouts(parts: {
     if (promises.size > LIMITS.outcome.promisedMax && !oldest.done) promises.delete(oldest.value);
   }
 
+  /** Goes on with what is unfinished and has nobody behind it, as a command of the operator finds it. */
+  function takeUp(id: OperationId): void {
+    const found = async (): Promise<StepResult> => {
+      await ledger.flushed();
+      return step(id, false);
+    };
+    driver.run(id, found, 'found');
+  }
+
   async function paidOut(
     id: OperationId,
     replayed: boolean,
     asked: number | 'all' | 'unknown' = 'unknown',
   ): Promise<PaidOut> {
+    if (current(id).state === 'executing') takeUp(id);
     await driver.wait(id, LIMITS.mint.clientWaitMs);
     const operation = current(id);
     if (operation.state === 'done') {
@@ -119,7 +129,7 @@ export function createPayouts(parts: {
   ): Promise<SendOutcome> {
     const { account, purpose, partial, idempotency } = request;
     const { keyset, feePpk } = await wallet.activeKeyset(mint, unit);
-    return ledger.openSend({
+    const opened = ledger.openSend({
       id: newOperationId(),
       account,
       purpose,
@@ -133,6 +143,9 @@ export function createPayouts(parts: {
       ...('after' in request && { after: request.after }),
       ...(idempotency === undefined ? {} : { idempotency }),
     });
+    // From this very turn on, so that nobody finds it with nobody behind it.
+    if (opened.outcome === 'swap') begin(opened);
+    return opened;
   }
 
   /** The account's own mint is short, because its money came from several: any other listed mint may pay. */
@@ -156,8 +169,12 @@ export function createPayouts(parts: {
     return open({ ...request, partial: true }, most.shelf, most.units);
   }
 
+  const isListed = ({ mint, unit }: Shelf): boolean =>
+    wallet.mints().some((listed) => listed.url === mint && listed.unit === unit);
+
   async function outcomeOf(request: Request, own: Shelf): Promise<SendOutcome> {
-    const opened = await open(request, own, request.amount ?? 'all');
+    // A mint that was taken off the list has nothing to give as long as it is not on it.
+    const opened = isListed(own) ? await open(request, own, request.amount ?? 'all') : EMPTY;
     if (opened.outcome !== 'no-proofs') return opened;
     const { account, purpose } = request;
     const free = purpose === 'withdraw' ? ledger.earned() : (ledger.account(account)?.available ?? ZERO);
@@ -192,7 +209,6 @@ export function createPayouts(parts: {
             'The node holds too little ecash of that mint. The operator was alarmed.',
           );
         case 'swap':
-          begin(opened);
           return paidOut(opened.operation.id, false, amount ?? 'all');
         case 'issued':
         case 'replayed':
@@ -214,10 +230,12 @@ export function createPayouts(parts: {
     },
     resume: (operation) => {
       promise(operation, 'unknown');
-      driver.run(operation.id, () => step(operation.id, false), 'found');
+      takeUp(operation.id);
     },
   };
 }
+
+const EMPTY: SendOutcome = { outcome: 'no-proofs', have: 0, inFlight: 0 };
 
 /** Sats of the operator, in the unit of the mint that they come from. */
 const inUnits = <T extends { amount?: number }>(request: T, unit: Unit): T =>

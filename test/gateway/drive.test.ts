@@ -92,3 +92,16 @@ test('whoever only waits is woken early, also by what came before the pause; one
   expect(calls).toBe(5);
   await driver.close();
 });
+
+test('whoever hears that a runner ended by a failure can begin the next one at once', async () => {
+  const driver = createDriver({ clock: fakeClock(), log: silentLogger });
+  driver.run(id, () => Promise.reject(new Error('the disk failed')));
+  let again = false;
+  while (!driver.takeHalted()) await Promise.resolve();
+  driver.run(id, () => {
+    again = true;
+    return Promise.resolve({ done: true });
+  });
+  await driver.ended(id);
+  expect(again).toBe(true);
+});

@@ -146,6 +146,16 @@ export async function newTill(wrap: (ledger: Ledger) => Ledger = (ledger) => led
     payouts,
     payers,
     accounts,
+    /** The same ledger in the hands of a command of the operator, which resumes nothing by itself. */
+    command: async () => {
+      await driver.close();
+      const next = createDriver({ clock, log });
+      onTestFinished(() => next.close());
+      return {
+        deposits: createDeposits({ ledger, wallet, sealer, driver: next, dead, junk, log }),
+        payouts: createPayouts({ ledger, wallet, driver: next, log }),
+      };
+    },
     /** A request that was answered for so many msat. */
     spendFrom: (account: AccountId, cost: number): void => {
       ledger.hold({ id: `hold of ${account}`, account, amount: msat(cost) });
