@@ -1,6 +1,5 @@
 /** Account use cases of the balance routes: create, info, top up, refund. */
-import { NodeError } from '../base/error.ts';
-import type { AccountId } from '../base/id.ts';
+import type { AccountId, OperationId } from '../base/id.ts';
 import { type Logger, errorKind } from '../base/log.ts';
 import { type Msat, ZERO, minMsat, unitToMsat } from '../base/money.ts';
 import { Secret } from '../base/secret.ts';
@@ -8,6 +7,15 @@ import { tokenTextHash } from '../base/token-text.ts';
 import type { Idempotency, Remembered } from '../ledger/idempotency.ts';
 import type { Account, AccountTerms, Ledger, SendOperation } from '../ledger/ledger.ts';
 import type { Wallet } from '../wallet/wallet.ts';
+import {
+  nothingToRefund,
+  refundBusy,
+  refundNotFound,
+  refundPending,
+  refundSwept,
+  refundTooMuch,
+  refundTooSmall,
+} from './account-refusal.ts';
 import { requireParent } from './child-keys.ts';
 import type { Deposits } from './deposit.ts';
 import type { Once, RequestKey } from './idempotency.ts';
@@ -42,6 +50,11 @@ export interface Accounts {
   ) => Promise<{ credited: Msat; replayed: boolean }>;
   /** Throws refund_busy, nothing_to_refund, refund_too_small, invalid_api_key, mint_unreachable. */
   refund: (credential: Credential, amountSats?: number, given?: RequestKey) => Promise<PaidOut>;
+  /**
+   * The token of one refund, by the id that it has in the history, whatever moved since: its answer may never have
+   * arrived. Throws refund_not_found, and like `refund` while it is not made yet.
+   */
+  refundOf: (credential: Credential, operation: string) => Promise<PaidOut>;
   /** The account that a refund would be of; an unseen token stays its owner's. Throws invalid_api_key, child_key_not_allowed. */
   refundable: (credential: Credential) => Promise<AccountId>;
   /** Change of a one-shot payment by its original token; the same token again until it is spent. */
@@ -133,6 +146,14 @@ export function createAccounts(parts: {
 
     refundable,
 
+    refundOf: async (credential, name) => {
+      const account = await refundable(credential);
+      const operation = /^op_[0-9a-f]{32}$/.test(name) ? ledger.operation(name as OperationId) : undefined;
+      const isOurs = operation?.kind === 'send' && operation.account === account;
+      if (!isOurs || operation.state === 'failed') throw refundNotFound();
+      return payouts.again(operation.id);
+    },
+
     refund: async (credential, amountSats, given) => {
       const id = await refundable(credential);
       const units = amountSats === undefined ? undefined : unitsOf(existing(id), amountSats);
@@ -162,15 +183,13 @@ export function createAccounts(parts: {
       if (operation.state === 'blocked') await deposits.settled(operation.id);
       const account = ledger.account(operation.account);
       if (operation.state !== 'done' || !account || account.held > ZERO) throw refundPending();
-      if (hasUnit(account)) {
-        const paid = (await unspentPart(account)) ?? (await change(account.id, account.lastRefund));
-        if (paid) return paid;
-      }
       const last = lastPayout(account);
-      if (!last) throw refundNotFound();
-      const again = await repeat(last);
-      if (again === undefined) throw refundSwept();
-      return again;
+      const more = hasUnit(account);
+      // What was made before comes first, and what its fees gave back once that is spent: it may not have arrived.
+      const again = last && !(more && last.state === 'blocked') ? await repeat(last) : undefined;
+      const paid = again ?? (more ? await change(account.id, account.lastRefund) : undefined);
+      if (paid) return paid;
+      throw last ? refundSwept() : refundNotFound();
     },
   };
 
@@ -231,27 +250,3 @@ function unitsOf(account: Account, sats: number): number {
   if (wanted > Number.MAX_SAFE_INTEGER / 1000) throw refundTooMuch(account);
   return wanted;
 }
-
-const refundTooMuch = (account: Account): NodeError =>
-  new NodeError(
-    'insufficient_balance',
-    `Insufficient credits: ${account.available} mSats are available for a refund, mint fees included.`,
-    { metadata: { available_msats: account.available } },
-  );
-const refundBusy = (): NodeError =>
-  new NodeError('refund_busy', 'Cannot refund key. There are ongoing requests for this api key.', {
-    legacyDetail: 'Cannot refund key. There are ongoing requests for this api key.',
-    retryAfterMs: 1_000,
-  });
-const nothingToRefund = (): NodeError =>
-  new NodeError('nothing_to_refund', 'No balance to refund', { legacyDetail: 'No balance to refund' });
-const refundTooSmall = (): NodeError =>
-  new NodeError('refund_too_small', 'Balance too small to refund', {
-    legacyDetail: 'Balance too small to refund',
-  });
-const refundNotFound = (): NodeError =>
-  new NodeError('refund_not_found', 'Refund not found', { legacyDetail: 'Refund not found' });
-const refundPending = (): NodeError =>
-  new NodeError('refund_pending', 'Refund is pending; retry shortly.', { retryAfterMs: 2_000 });
-const refundSwept = (): NodeError =>
-  new NodeError('refund_swept', 'This change was claimed already: its token is spent at the mint.');

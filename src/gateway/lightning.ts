@@ -7,6 +7,7 @@ import { ZERO, fromSat } from '../base/money.ts';
 import type { Clock } from '../base/time.ts';
 import type { Idempotency } from '../ledger/idempotency.ts';
 import type { Ledger, Operation } from '../ledger/ledger.ts';
+import { nothingToRefund, refundBusy } from './account-refusal.ts';
 import { type Once, type RequestKey, idempotencyOf } from './idempotency.ts';
 import type { InvoiceMade, InvoiceRequest, Invoices } from './invoice.ts';
 import type { Melts, Remitted } from './melt.ts';
@@ -134,11 +135,3 @@ export async function payOutEarnings(parts: {
 
 const isAddress = (text: string | undefined): text is string =>
   text !== undefined && /^([^\s@]+@[^\s@]+|(lightning:)?lnurl1[a-z0-9]+)$/i.test(text);
-
-const refundBusy = (): NodeError =>
-  new NodeError('refund_busy', 'Cannot refund key. There are ongoing requests for this api key.', {
-    legacyDetail: 'Cannot refund key. There are ongoing requests for this api key.',
-    retryAfterMs: 1_000,
-  });
-const nothingToRefund = (): NodeError =>
-  new NodeError('nothing_to_refund', 'No balance to refund', { legacyDetail: 'No balance to refund' });

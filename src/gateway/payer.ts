@@ -1,7 +1,7 @@
 /** Payer: a credential becomes an account that can be held against; tokens are deposited on the way. */
 import { NodeError, invariant } from '../base/error.ts';
 import { type AccountId, accountOfKey, accountOfPubkey, hmacHex, sha256Hex } from '../base/id.ts';
-import { type Msat, ZERO, satCeil } from '../base/money.ts';
+import { type Msat, ZERO, satCeil, unitToMsat } from '../base/money.ts';
 import type { Secret } from '../base/secret.ts';
 import { looksLikeToken, tokenTextHash } from '../base/token-text.ts';
 import type { Account, Ledger, ReceiveOperation } from '../ledger/ledger.ts';
@@ -118,7 +118,12 @@ export function createPayers(parts: {
       if (!looksLikeToken(text))
         throw new NodeError('invalid_cashu_token', 'The X-Cashu header holds no Cashu token.');
       const before = ledger.operationOfText(tokenTextHash(text));
-      if (before && before.state === 'done') throw spentOnce(ledger, before);
+      if (before && before.state === 'done') {
+        if (!isUnused(ledger, before)) throw spentOnce(ledger, before);
+        // Credited after its client was told to send it again: it has paid for nothing yet.
+        await ledger.completeReceive(before.id, [], before.plan).durable;
+        return { account: before.account, remainder: 'return' };
+      }
       const info = wallet.inspect(text);
       requireFace(wallet, info, atLeast());
       const account = oneShotAccount(info.claims);
@@ -157,6 +162,17 @@ export const unopened = (id: AccountId): Account => ({
 });
 
 export const deadKey = (): NodeError => new NodeError('invalid_api_key', DEAD_KEY_MESSAGE);
+
+/** A one-shot payment that no request has taken anything of, and that was not given back either. */
+function isUnused(ledger: Ledger, { account: id, purpose, plan, unit }: ReceiveOperation): boolean {
+  const account = ledger.account(id);
+  if (purpose !== 'pay' || account?.kind !== 'token') return false;
+  const credited = unitToMsat(
+    plan.amounts.reduce((sum, amount) => sum + amount, 0),
+    unit,
+  );
+  return account.available === credited && account.totalRequests === 0 && account.lastRefund === undefined;
+}
 
 /** A one-shot payment that was answered before: the token is gone, but its change may still wait. */
 export function spentOnce(ledger: Ledger, operation: ReceiveOperation | undefined): NodeError {

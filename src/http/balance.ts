@@ -12,7 +12,7 @@ import type { PaidOut } from '../gateway/payout.ts';
 import { readOptionalObject } from './body.ts';
 import { requestId } from './context.ts';
 import { cashuHeader, requiredBearer } from './credential.ts';
-import { addressField, amountField, queryFields, termsOf, tokenField } from './fields.ts';
+import { addressField, amountField, optionalText, queryFields, termsOf, tokenField } from './fields.ts';
 import { replayedHeader, requestKey } from './idempotency.ts';
 import { NO_STORE, replyJson } from './reply.ts';
 import { sourceOf } from './source.ts';
@@ -69,6 +69,12 @@ export function createBalanceRoutes(parts: { accounts: Accounts; lightning: Ligh
         return;
       }
       const bearer = requiredBearer(req);
+      const named = optionalText(body, 'operation_id');
+      if (named !== undefined) {
+        const paid = await accounts.refundOf(bearer, named);
+        answer(req, res, paidBody(paid), replayedHeader(paid.replayed));
+        return;
+      }
       const amountSats = amountField(body);
       const given = requestKey(req, 'refund', body);
       const how = { address: addressField(body), amountSats };

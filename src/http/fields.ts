@@ -101,7 +101,7 @@ function optionalWhole(fields: Record<string, unknown>, name: string): Msat | un
   return msat(value);
 }
 
-function optionalText(fields: Record<string, unknown>, name: string): string | undefined {
+export function optionalText(fields: Record<string, unknown>, name: string): string | undefined {
   const value = fields[name];
   if (value === undefined || value === null || value === '') return undefined;
   if (typeof value !== 'string' || value.length > 256)

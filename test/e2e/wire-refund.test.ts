@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createBuyer, type Buyer } from '../../src/demo/buyer.ts';
-import { type TestWorld, bearer, chat, testWorld, until } from './support.ts';
+import { type Json, type TestWorld, bearer, chat, testWorld, until } from './support.ts';
 
 let world: TestWorld;
 let buyer: Buyer;
@@ -92,4 +92,20 @@ test('E43 a refund to an address that cannot be paid is refused rather than made
     ]);
   }
   expect(await world.balance(key)).toBe(30_000);
+});
+
+test('R5 a refund whose answer was lost is given again by the id that the history has', async () => {
+  const key = await world.key(20);
+  const lost = (await refund(key, { amount_sats: 5 })).json;
+  await refund(key, { amount_sats: 3 });
+  const { transactions } = (await world.get('/v1/wallet/history', bearer(key))).json;
+  const { id } = (transactions as Json[]).find(({ amount_msats: moved }) => moved === -5_000) ?? {};
+  const again = await refund(key, { operation_id: id });
+  expect([again.status, again.json.token, again.headers.get('idempotent-replayed')]).toEqual([
+    200,
+    lost.token,
+    'true',
+  ]);
+  expect(await world.balance(key)).toBe(12_000);
+  expect((await refund(await world.key(4), { operation_id: id })).status).toBe(404);
 });

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
+import { NodeError } from '../../src/base/error.ts';
 import { ZERO } from '../../src/base/money.ts';
 import { Secret } from '../../src/base/secret.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { type SwapOutcome } from '../../src/wallet/wallet.ts';
-import { B, type Till, newTill, outcome, refuses, settleDown, signs, token } from './kit.ts';
+import { A, B, type Till, newTill, outcome, refuses, settleDown, signs, token } from './kit.ts';
 
 const text = async (paid: Promise<{ token: Secret }>): Promise<string> => (await paid).token.reveal();
 const keyed = (key: string, request: string) => ({ key, request });
@@ -194,4 +195,117 @@ test('a refund asked for while the deposit is under way waits for it, and says w
 test('an absurd amount is refused as more than there is', async () => {
   const till = await newTill();
   expect(await outcome(till.accounts.refund(await till.key(10, 'rich'), 21e14))).toBe('insufficient_balance');
+});
+
+test('a part in very many proofs is refunded, less the fee of the mint for them', async () => {
+  const till = await newTill();
+  const key = await till.key(10, 'from b', B);
+  for (let i = 0; i < 70; i++) await till.accounts.topUp(key, new Secret(token(3, `coins ${i}`)));
+  const known = till.wallet.activeKeyset;
+  till.wallet.activeKeyset = async (mint, unit) => ({ ...(await known(mint, unit)), feePpk: () => 100 });
+  expect(await till.accounts.refund(key)).toMatchObject({ amount: 196 });
+  expect(await till.balance(key)).toBe(10_000);
+  expect(till.ledger.totals().drift).toBe(0);
+});
+
+test('a refund whose answer was lost can be had by its id, whatever moved since, and by nobody else', async () => {
+  const till = await newTill();
+  const key = await till.key(100, 'owner');
+  const lost = await till.accounts.refund(key, 60);
+  await till.accounts.topUp(key, new Secret(token(10, 'new money')));
+  await till.accounts.refund(key);
+  const again = await till.accounts.refundOf(key, lost.operation);
+  expect(again).toMatchObject({ amount: 60, replayed: true });
+  expect(again.token.reveal()).toBe(lost.token.reveal());
+  expect(await till.balance(key)).toBe(0);
+  const other = await till.key(5, 'other');
+  for (const name of [lost.operation, 'op_0'])
+    expect(await outcome(till.accounts.refundOf(other, name))).toBe('refund_not_found');
+});
+
+test('a one-shot payment that was credited late pays for the request that is sent again, and for no further one', async () => {
+  const till = await newTill();
+  const answer = slowSwap(till);
+  const once = { ...bearer('late'), remainder: 'return' } as const;
+  const first = outcome(till.payers.resolve(once, () => ZERO));
+  await settleDown();
+  await till.clock.advance(20_000);
+  expect(await first).toBe('mint_unreachable');
+  answer();
+  await settleDown();
+  const { account, remainder } = await till.payers.resolve(once, () => ZERO);
+  expect(remainder).toBe('return');
+  till.spendFrom(account, 1_000);
+  expect(await outcome(till.payers.resolve(once, () => ZERO))).toBe('token_already_spent');
+
+  await till.payers.resolve({ ...bearer('claimed'), remainder: 'return' }, () => ZERO);
+  await till.accounts.claimChange(new Secret(token(5, 'claimed')));
+  const claimed = till.payers.resolve({ ...bearer('claimed'), remainder: 'return' }, () => ZERO);
+  expect(await outcome(claimed)).toBe('token_already_spent');
+});
+
+test('change that was made comes before what its fees gave back, which comes once that is spent', async () => {
+  const till = await newTill();
+  const original = new Secret(token(8, 'once'));
+  const { activeKeyset, planReceive } = till.wallet;
+  let ppk = 1_000;
+  till.wallet.activeKeyset = async (mint, unit) => ({
+    ...(await activeKeyset(mint, unit)),
+    feePpk: () => ppk,
+  });
+  till.wallet.planReceive = async (info) => ({ ...(await planReceive(info)), amounts: [8] });
+  const once = { kind: 'token', token: original, remainder: 'return' } as const;
+  const { account } = await till.payers.resolve(once, () => ZERO);
+  till.spendFrom(account, 1_000);
+  till.wallet.answers.push(
+    () => ({ outcome: 'unresolved' }),
+    () => {
+      ppk = 0;
+      return { outcome: 'replan', code: 11005 };
+    },
+  );
+  const first = outcome(till.accounts.claimChange(original));
+  await settleDown();
+  await till.clock.advance(20_000);
+  await settleDown();
+  await first;
+  await till.clock.advance(20_000);
+  await settleDown();
+  expect(till.ledger.account(account)?.available).toBe(1_000);
+  const change = await till.accounts.claimChange(original);
+  expect(change.amount).toBe(6);
+  till.wallet.spend(change.token.reveal());
+  expect(await till.accounts.claimChange(original)).toMatchObject({ amount: 1 });
+  expect(till.ledger.totals().drift).toBe(0);
+});
+
+test('what was left unfinished goes on when it is asked for, with nobody having taken it up', async () => {
+  const till = await newTill();
+  const key = await keyWithoutSmallProofs(till);
+  till.wallet.answers.push(() => ({ outcome: 'unresolved' }));
+  till.wallet.answers.push(() => ({ outcome: 'unresolved' }));
+  const refund = outcome(till.accounts.refund(key, 1));
+  const deposit = outcome(till.accounts.create(new Secret(token(5, 'unfinished')), {}));
+  await settleDown();
+  const operations = till.ledger.unfinished();
+  expect(operations.map(({ kind }) => kind).toSorted()).toEqual(['receive', 'send']);
+  const { deposits, payouts } = await till.command();
+  await till.clock.advance(20_000);
+  expect([await refund, await deposit]).toEqual(['mint_unreachable', 'mint_unreachable']);
+  for (const { id, kind } of operations)
+    expect(await (kind === 'send' ? payouts.again(id) : deposits.settled(id))).toBeDefined();
+  expect(till.ledger.unfinished()).toEqual([]);
+});
+
+test('a key whose mint was taken off the list is refunded by another one', async () => {
+  const till = await newTill();
+  const gone = 'https://gone.test';
+  const key = await till.key(10, 'of a mint that is gone', gone);
+  await till.key(100, 'of another');
+  const { activeKeyset } = till.wallet;
+  till.wallet.activeKeyset = (mint, unit) =>
+    mint === gone ? Promise.reject(new NodeError('untrusted_mint', 'not listed')) : activeKeyset(mint, unit);
+  expect(await till.accounts.refund(key)).toMatchObject({ amount: 10, mint: A });
+  expect(await till.balance(key)).toBe(0);
+  expect(till.ledger.totals().drift).toBe(0);
 });
