@@ -2,7 +2,7 @@
 import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import { readJsonObject } from './json-body.ts';
-import { objectsIn } from './openai.ts';
+import { isObject, objectsIn } from './openai.ts';
 
 export interface ChatRequestFacts {
   model: string;
@@ -176,6 +176,9 @@ function checkLists(body: Body): void {
 /** Searches that are paid for one by one, and other models in place of the one that has the price. */
 const EXTRAS = ['web_search_options', 'search_parameters', 'plugins', 'models'];
 
+/** Of `provider`: whom an aggregator asks decides what it takes. What only protects the client is passed on. */
+const CHOICES_OF_PRICE = new Set(['order', 'only', 'ignore', 'sort']);
+
 /** Parameters for which upstreams charge extra, at prices that this node does not sell by. */
 function refusePricedExtras(body: Body): void {
   const bestOf = body['best_of'] ?? 1;
@@ -186,6 +189,9 @@ function refusePricedExtras(body: Body): void {
     const value = body[field] ?? [];
     if (!Array.isArray(value) || value.length > 0) throw unsupported(field, 'is not sold here');
   }
+  const routing = isObject(body['provider']) ? Object.keys(body['provider']) : [];
+  if (routing.some((key) => CHOICES_OF_PRICE.has(key)))
+    throw unsupported('provider', 'is chosen by the node');
   if (objectsIn(body['tools']).some(({ type }) => typeof type === 'string' && /^openrouter:/.test(type))) {
     throw unsupported('tools', 'is sold for functions only');
   }

@@ -218,6 +218,10 @@ export const JSON_BODIES: readonly Row[] = [
         'unsupported_parameter',
       ),
       refused('a dearer model to fall back on', { models: ['gpt-dear'] }, 'unsupported_parameter'),
+      refused('a dearer server behind the AI server', { provider: { only: ['x'] } }, 'unsupported_parameter'),
+      served('a wish for privacy', ask({ provider: { data_collection: 'deny' } }), ({ provider }) =>
+        same('it', provider, { data_collection: 'deny' }),
+      ),
       served('empty lists of them', ask({ plugins: [], models: [], tools: [null, 5] })),
       refused('audio', { modalities: ['text', 'audio'] }, 'unsupported_parameter'),
       served('a field of tomorrow', ask({ tomorrow: { a: 1 } }), ({ tomorrow }) =>

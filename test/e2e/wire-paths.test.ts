@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type TestWorld, read, testWorld } from './support.ts';
+import { type TestWorld, bearer, chat, read, testWorld } from './support.ts';
 
 let world: TestWorld;
 beforeAll(async () => {
@@ -66,3 +66,27 @@ test.each(SURFACE)(
     }
   },
 );
+
+test('A4 whatever header a reply has, scripts of other origins may read it', async () => {
+  const key = await world.key(500);
+  const keyed = { ...bearer(key), 'idempotency-key': 'seen' };
+  const ask = (headers: Record<string, string>) => world.post('/v1/chat/completions', chat('Hello'), headers);
+  const replies = [
+    await ask({}),
+    await ask(bearer('sk-none')),
+    await ask(keyed),
+    await ask(keyed),
+    await ask({ 'x-cashu': await world.mint.issue(90) }),
+    await world.get('/v1/models'),
+    await world.get('/v1/wallet/refund'),
+  ];
+  world.model.failNext('status-429');
+  replies.push(await ask(bearer(key)));
+  expect(replies.map(({ status }) => status)).toEqual([402, 401, 200, 200, 200, 200, 405, 429]);
+  const plain =
+    /^(?:access-control-.*|cache-control|connection|content-.*|date|keep-alive|vary|x-content-type-options)$/;
+  for (const { headers } of replies) {
+    const exposed = headers.get('access-control-expose-headers')?.split(', ') ?? [];
+    expect([...headers.keys()].filter((name) => !plain.test(name) && !exposed.includes(name))).toEqual([]);
+  }
+});
