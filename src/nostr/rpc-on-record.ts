@@ -84,6 +84,8 @@ export function createOnRecord(parts: {
       if (outcome === undefined) {
         return say(line, refusal(frame.id, 425, 'refund_pending', 'It is being settled; ask again shortly.'));
       }
+      // Meanwhile it may have arrived, told before: then it stays acknowledged.
+      if (isAcknowledged(records.get(key))) return;
       await finish(key, record, outcome);
       for (const each of outcome.frames) await line.send(each, how);
     } finally {
@@ -114,3 +116,6 @@ export function createOnRecord(parts: {
 
   return { finish, tellAgain, acknowledge, taskOf };
 }
+
+const isAcknowledged = (record: RequestRecord | undefined): boolean =>
+  record?.state === 'done' && record.sealed === undefined && !record.hasValue;

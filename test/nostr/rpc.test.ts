@@ -10,8 +10,9 @@ import { createInbox } from '../../src/nostr/inbox.ts';
 import type { Ask, HttpAnswer } from '../../src/nostr/rpc-ask.ts';
 import type { RecordStore, RequestRecord } from '../../src/nostr/rpc-record.ts';
 import { createRpc } from '../../src/nostr/rpc.ts';
-import type { ErrorFrame, NodeFrame, ResultFrame } from '../../src/protocol/dmi.ts';
+import type { DataFrame, ErrorFrame, NodeFrame, ResultFrame } from '../../src/protocol/dmi.ts';
 import { KIND } from '../../src/protocol/kinds.ts';
+import type { RelayRole } from '../../src/relay/relay.ts';
 import { createRelaySet } from '../../src/relay/set.ts';
 import { createWrapper } from '../../src/relay/wrap.ts';
 import { dmClient, request } from '../e2e/dm-kit.ts';
@@ -30,11 +31,14 @@ function answer(status: number, json: unknown, headers: Record<string, string> =
 }
 
 /** Requests over a real relay; what HTTP would say is up to the test. */
-async function place(ask: Ask, { clock = systemClock }: { clock?: Clock } = {}) {
+async function place(
+  ask: Ask,
+  { clock = systemClock, roles = ['dm', 'rpc'] }: { clock?: Clock; roles?: RelayRole[] } = {},
+) {
   const relay = await createTestRelay();
   const node = newKey();
   const relays = createRelaySet({
-    relays: [{ url: relay.url, roles: ['dm', 'rpc'], perMinute: 60_000, burst: 10_000 }],
+    relays: [{ url: relay.url, roles, perMinute: 60_000, burst: 10_000 }],
     key: node,
     clock: systemClock,
     log: silentLogger,
@@ -53,12 +57,13 @@ async function place(ask: Ask, { clock = systemClock }: { clock?: Clock } = {}) 
     },
   };
   const sealer = createSealer(new Uint8Array(32).fill(7));
-  const rpc = createRpc({ ask, relays, wrapper, store, sealer, clock, log: silentLogger });
+  const open = () => createRpc({ ask, relays, wrapper, store, sealer, clock, log: silentLogger });
+  let rpc = open();
   const inbox = createInbox({
     key: node,
     relays,
     wrapper,
-    readers: { [KIND.frame]: rpc.take },
+    readers: { [KIND.frame]: (letter) => rpc.take(letter) },
     store: memoryStore(),
     clock: systemClock,
     log: silentLogger,
@@ -77,7 +82,19 @@ async function place(ask: Ask, { clock = systemClock }: { clock?: Clock } = {}) 
     const row = rows.get(`dmi/req/${client.pubkey}:${id}`);
     return row && { ...(JSON.parse(row.value) as RequestRecord), until: row.until };
   };
-  return { client, rpc, relay, recordOf, fill: (when: typeof isFull) => void (isFull = when) };
+  return {
+    client,
+    running: () => rpc.running(),
+    relay,
+    recordOf,
+    fill: (when: typeof isFull) => void (isFull = when),
+    /** The next process, which knows what is on disk. */
+    restart: async () => {
+      await rpc.stop();
+      rpc = open();
+      rpc.start();
+    },
+  };
 }
 
 const said = (frames: readonly NodeFrame[]) =>
@@ -98,11 +115,11 @@ function interrupted() {
 
 test('a request whose end cannot be found out yet is told with its cost and change as soon as it can', async () => {
   const { state, ask } = interrupted();
-  const { client, rpc } = await place(ask);
+  const { client, running } = await place(ask);
   const frame = request({ method: 'POST', path: CHAT, body: '{}', auth: { cashu: 'cashuBpaid' } });
   await client.send(frame);
   expect((await client.end(frame.id)).last).toMatchObject({ t: 'err', status: 425, code: 'refund_pending' });
-  expect(rpc.running()).toBe(0);
+  expect(running()).toBe(0);
   state.known = true;
   await client.send({ t: 'get', id: frame.id });
   await until(() => said(client.about(frame.id)).length === 2, 'what came of it');
@@ -137,12 +154,12 @@ test('requests that fail in every way leave room for the next', async () => {
 
 test('an answer that was paid for is told though the disk is full when it is there', async () => {
   const cost = { 'x-routstr-cost-msats': '7' };
-  const { client, fill, rpc } = await place(() => Promise.resolve(answer(200, { text: 'here' }, cost)));
+  const { client, fill, running } = await place(() => Promise.resolve(answer(200, { text: 'here' }, cost)));
   fill((_key, value) => value?.includes('"done"') === true);
   const { last, bytes } = await client.ask({ path: CHAT, content: '{}' });
   expect(last).toMatchObject({ status: 200, cost_msat: 7 });
   expect(JSON.parse(bytes.toString('utf8'))).toEqual({ text: 'here' });
-  expect(rpc.running()).toBe(0);
+  expect(running()).toBe(0);
 });
 
 const body = JSON.stringify({ text: 'x'.repeat(2_000) });
@@ -194,4 +211,113 @@ test('what is free and worth nothing is forgotten after a week, what has value k
   await client.send({ t: 'ack', id: worth.id });
   await until(() => recordOf(worth.id)?.hasValue === false, 'the acknowledgement');
   expect(recordOf(worth.id)?.sealed).toBeUndefined();
+});
+
+const chunk = (content: string): string =>
+  `data: ${JSON.stringify({ id: 'c', choices: [{ index: 0, delta: { content } }] })}\n\n`;
+const streamed = (): HttpAnswer => {
+  async function* events() {
+    for (const word of ['one', 'two', 'three']) {
+      yield await Promise.resolve(Buffer.from(chunk(word)));
+      await systemClock.sleep(300);
+    }
+  }
+  return { status: 200, headers: { 'content-type': 'text/event-stream' }, body: events() };
+};
+const dataOf = (frames: readonly NodeFrame[]) =>
+  frames.filter((frame): frame is DataFrame => frame.t === 'data');
+const generation = () => answer(200, { data: { status: 'done', cost_msats: 5 } });
+
+test('where streams are not welcome a stream comes as one answer', async () => {
+  const ask: Ask = ({ path }) => Promise.resolve(path === CHAT ? streamed() : generation());
+  const { client } = await place(ask, { roles: ['dm'] });
+  const { last, bytes, id } = await client.ask({ path: CHAT, content: '{}', stream: {} });
+  expect(last).toMatchObject({ t: 'res', status: 200, cost_msat: 5 });
+  expect(bytes.toString('utf8')).toBe(['one', 'two', 'three'].map(chunk).join(''));
+  expect(dataOf(client.about(id))).toEqual([]);
+});
+
+test('frames of a stream are sent again from the number that a client asks for', async () => {
+  const { client } = await place(({ path }) => Promise.resolve(path === CHAT ? streamed() : generation()));
+  const { id } = await client.ask({ path: CHAT, content: '{}', stream: {} });
+  const first = dataOf(client.about(id));
+  expect(first.length).toBeGreaterThan(1);
+  const before = client.got.length;
+  await client.send({ t: 'get', id, from: 1 });
+  await until(() => client.got.length >= before + first.length, 'them again');
+  const again = client.got.slice(before).map(({ frame }) => frame);
+  expect(dataOf(again)).toEqual(first.slice(1));
+  expect(again.at(-1)?.t).toBe('res');
+});
+
+test('of an answer in parts exactly those that are missing are sent again', async () => {
+  const text = Array.from({ length: 1_500 }, (_, i) => sha256Hex(`${i}`)).join('');
+  const { client } = await place(() => Promise.resolve(answer(200, { text })));
+  const { id, last, bytes: whole } = await client.ask({ path: '/v1/models' });
+  expect(JSON.parse(whole.toString('utf8'))).toEqual({ text });
+  expect((last as ResultFrame).parts?.n).toBeGreaterThan(2);
+  const before = client.got.length;
+  await client.send({ t: 'get', id, need_parts: [1] });
+  await until(() => client.got.length > before, 'it again');
+  await client.send({ t: 'ping', n: 1 });
+  await until(() => client.got.some(({ frame }) => frame.t === 'pong'), 'all that was sent');
+  const again = client.got.slice(before).map(({ frame }) => frame);
+  expect(again.map(({ t }) => t)).toEqual(['part', 'pong']);
+  expect(again[0]).toMatchObject({ i: 1 });
+});
+
+test('a token in an answer is sent again and again until it is acknowledged, by the next process too', async () => {
+  let made = 0;
+  const refund = { token: 'cashuBrefund' };
+  const ask: Ask = ({ headers }) => {
+    expect(headers['idempotency-key']).toMatch(/^dmi:/);
+    made += 1;
+    return Promise.resolve(answer(200, refund));
+  };
+  const { client, restart, recordOf } = await place(ask, { clock: hurried(40) });
+  const { id } = await client.ask({ path: '/v1/balance/refund', content: '{}' });
+  const stored = (): ResultFrame[] =>
+    client.got.flatMap(({ frame, kind }) =>
+      kind === KIND.wrap && frame.t === 'res' && frame.id === id ? [frame] : [],
+    );
+  await until(() => stored().length === 1, 'the stored wrap');
+  await restart();
+  await until(() => stored().length >= 2, 'the wrap of the next process');
+  expect(new Set(stored().map((frame) => frame.body))).toEqual(new Set([JSON.stringify(refund)]));
+  await client.send({ t: 'ack', id });
+  await until(() => recordOf(id)?.hasValue === false, 'the acknowledgement');
+  await client.send({ t: 'ping', n: 1 });
+  await until(() => client.got.some(({ frame }) => frame.t === 'pong'), 'all that was sent before');
+  const [told, asked] = [stored().length, made];
+  await restart();
+  await client.send({ t: 'get', id });
+  await until(() => client.about(id).some((frame) => frame.t === 'err'), 'what is said afterwards');
+  expect(client.about(id).find((frame) => frame.t === 'err')).toMatchObject({ code: 'acknowledged' });
+  expect([stored().length, made]).toEqual([told, asked]);
+});
+
+test('an acknowledgement that comes while the answer is told once more counts', async () => {
+  const gate: (() => void)[] = [];
+  let isSlow = false;
+  const ask: Ask = async () => {
+    if (isSlow) await new Promise<void>((resolve) => gate.push(resolve));
+    return answer(200, { token: 'cashuBrefund' });
+  };
+  const { client, restart, recordOf } = await place(ask);
+  const { id } = await client.ask({ path: '/v1/balance/refund', content: '{}' });
+  await until(() => recordOf(id)?.state === 'done');
+  isSlow = true;
+  await restart();
+  await client.send({ t: 'get', id });
+  await until(() => gate.length === 1, 'it to be looked up');
+  await client.send({ t: 'ack', id });
+  await until(() => recordOf(id)?.hasValue === false, 'the acknowledgement');
+  gate[0]?.();
+  const refused = (): boolean => client.about(id).some((frame) => frame.t === 'err');
+  for (let turn = 0; turn < 300 && !refused(); turn += 1) {
+    await client.send({ t: 'get', id });
+    await systemClock.sleep(100);
+  }
+  expect(client.about(id).at(-1)).toMatchObject({ t: 'err', code: 'acknowledged' });
+  expect(recordOf(id)?.sealed).toBeUndefined();
 });
