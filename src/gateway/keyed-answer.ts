@@ -53,6 +53,7 @@ function recorded(answer: Answer, keep: (body: Body) => Promise<void>, drop: () 
     for await (const chunk of answer.chunks) {
       bytes += chunk.length;
       if (bytes <= LIMITS.outcome.entryBytesMax) kept.push(Buffer.from(chunk));
+      else kept.length = 0;
       yield chunk;
     }
     if (bytes > LIMITS.outcome.entryBytesMax) return;

@@ -37,6 +37,14 @@ describe('the same table over HTTP and over direct messages', () => {
     ['a broken body', 'POST', '/v1/chat/completions', '{', 'key'],
     ['balance', 'GET', '/v1/balance/info', undefined, 'key'],
     ['history', 'GET', '/v1/balance/history?limit=1', undefined, 'key'],
+    ['a quote', 'POST', '/v1/quote', body, 'none'],
+    ['paths to models', 'GET', '/v1/models/paths', undefined, 'none'],
+    ['other nodes', 'GET', '/v1/providers/', undefined, 'none'],
+    ['an operation that is not there', 'GET', '/v1/ops/op_0', undefined, 'key'],
+    ['a cost that is not there', 'GET', '/v1/generation?id=req_0', undefined, 'key'],
+    ['a refund of less than nothing', 'POST', '/v1/wallet/refund', '{"amount_sats":-1}', 'key'],
+    ['an invoice over nothing', 'POST', '/v1/wallet/lightning/invoice', '{}', 'key'],
+    ['no child keys', 'POST', '/v1/balance/child-key', '{"count":0}', 'key'],
   ];
   test.each(table)('%s', async (_name, method, path, content, paying) => {
     const [one, two] = [await world.key(2_000), await world.key(2_000)];
