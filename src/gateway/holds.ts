@@ -7,6 +7,7 @@ import type { Account, Ledger } from '../ledger/ledger.ts';
 import { type CeilingRequest, type PricedModel, ceiling, clampOutput } from '../pricing/ceiling.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import { deadKey } from './payer.ts';
+import { acceptedMints } from './shelves.ts';
 
 export interface Held {
   id: string;
@@ -95,7 +96,7 @@ export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
           available_msats: available,
           reserved_msats: held,
           max_affordable_tokens: affordable,
-          accepted_mints: wallet.mints().map((mint) => mint.url),
+          accepted_mints: acceptedMints(wallet),
         },
       },
     );

@@ -10,6 +10,7 @@ import type { Beneficiary, Deposits } from './deposit.ts';
 import { tokenSpent } from './deposit-refusal.ts';
 import type { JunkLimit } from './rate.ts';
 import type { Credential, Payer } from './request.ts';
+import { acceptedMints } from './shelves.ts';
 
 export type Creation = Pick<Beneficiary, 'terms' | 'idempotency'>;
 
@@ -192,7 +193,7 @@ function requireFace(wallet: Wallet, info: TokenInfo, atLeast: Msat): void {
         required_msats: atLeast,
         available_msats: info.face,
         max_affordable_tokens: 0,
-        accepted_mints: wallet.mints().map((mint) => mint.url),
+        accepted_mints: acceptedMints(wallet),
         amount_required_msat: atLeast,
       },
     },
@@ -210,7 +211,7 @@ function paymentRequired(wallet: Wallet, atLeast: Msat, most: Msat): NodeError {
         required_sats: satCeil(most),
         available_msats: 0,
         max_affordable_tokens: 0,
-        accepted_mints: wallet.mints().map((mint) => mint.url),
+        accepted_mints: acceptedMints(wallet),
         payment_request: wallet.paymentRequest(most),
       },
     },

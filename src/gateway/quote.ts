@@ -8,6 +8,7 @@ import type { Wallet } from '../wallet/wallet.ts';
 import { ceilingRequest } from './ask.ts';
 import { leastCost, mostCost } from './holds.ts';
 import { pricedOffers } from './serve.ts';
+import { acceptedMints } from './shelves.ts';
 
 export interface Quote {
   model: string;
@@ -51,7 +52,7 @@ export function createQuotes(parts: { catalogue: Catalogue; wallet: Wallet }): (
       expected: minMsat(cost(usual, first.price).total, most),
       most,
       paymentRequest: wallet.paymentRequest(most),
-      mints: wallet.mints().map(({ url }) => url),
+      mints: acceptedMints(wallet),
     };
   };
 }

@@ -31,6 +31,16 @@ export function richestShelves(
     .sort((a, b) => rank(b) - rank(a));
 }
 
+/** URLs of the mints whose ecash is taken now, each once: what a refusal for want of money names. */
+export const acceptedMints = (wallet: Pick<Wallet, 'mints'>): string[] => [
+  ...new Set(
+    wallet
+      .mints()
+      .filter(({ quarantined }) => !quarantined)
+      .map(({ url }) => url),
+  ),
+];
+
 /** Why nothing can be paid in or out: waiting helps with mints that are away, and not with those that gave wrong answers. */
 export const noMint = (wallet: Pick<Wallet, 'mints'>, what: string): NodeError =>
   wallet.mints().every(({ quarantined }) => quarantined)
