@@ -114,7 +114,11 @@ export function createHolds(parts: { ledger: Ledger; wallet: Wallet }): Holds {
     const allowed = left === undefined ? account.available : minMsat(account.available, left);
     const available = atMost === undefined ? allowed : minMsat(allowed, atMost);
     // The usual case: so much money that nothing has to be weighed.
-    if (available >= full * OVERRUN && available > hold) return { amount: hold };
+    if (available >= full * OVERRUN && available > hold) {
+      // Clients send one limit to every model, and AI servers refuse one that is beyond theirs.
+      const beyond = request.maxOutputTokens !== undefined && request.maxOutputTokens > maxOutput;
+      return beyond ? { amount: hold, maxTokens: maxOutput } : { amount: hold };
+    }
     const output = clampOutput(available, request, model);
     const least = leastCost(request, model);
     // What the clamp overlooks must not make a request free that costs no more than that.

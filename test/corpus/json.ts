@@ -157,7 +157,10 @@ export const JSON_BODIES: readonly Row[] = [
       body('1e400', json('"max_tokens":1e400'), 400, 'invalid_max_tokens'),
       body('2^53 + 1', json('"max_tokens":9007199254740993'), 400, 'invalid_max_tokens'),
       refused('the newer field', { max_completion_tokens: -5 }, 'invalid_max_tokens'),
-      served('a million', ask({ max_tokens: 1_000_000 })),
+      served('a million', ask({ max_tokens: 1_000_000 }), ({ max_tokens: sent }) => same('it', sent, 4_096)),
+      served('as much as the model can', ask({ max_completion_tokens: 4_096 }), (sent) =>
+        same('it', sent['max_completion_tokens'], 4_096),
+      ),
     ],
   },
   {
