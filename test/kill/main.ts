@@ -20,7 +20,7 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '100' },
     seconds: { type: 'string', default: '86400' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    shoppers: { type: 'string', default: '48' },
+    shoppers: { type: 'string', default: '120' },
   },
 });
 const seed = Number(values.seed);
