@@ -51,6 +51,7 @@ export function collect(
       deadline: clock.monotonic() + timeouts.firstByteMs,
       expire: () =>
         fail(new NodeError('upstream_timeout', 'The AI server did not answer in time. Nothing was charged.')),
+      place: undefined,
     };
 
     if (work.cancelled) {

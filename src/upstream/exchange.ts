@@ -56,6 +56,7 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
   const watched: Watched = {
     deadline: clock.monotonic() + timeouts.firstByteMs,
     expire: () => fail(new NodeError('upstream_timeout', TOO_SLOW)),
+    place: undefined,
   };
 
   let begin: () => void = () => undefined;
