@@ -17,38 +17,47 @@ export interface Framing {
   refuseBroken: (error: NodeJS.ErrnoException, socket: Duplex) => void;
 }
 
-export function createFraming(): Framing {
-  /** The latest answer on a connection; only its socket keeps an entry alive. */
-  const answers = new WeakMap<Duplex, ServerResponse>();
-  /** Connections that end with the answer they got: what follows on them may be the body of a refused request. */
-  const ending = new WeakSet<Duplex>();
+/** Kept on the socket: a WeakMap that changes with each request is walked through by each collection. */
+const CONNECTION = Symbol('connection');
+interface Connection {
+  /** The latest answer. */
+  answer: ServerResponse | undefined;
+  /** It ends with the answer it got: what follows on it may be the body of a refused request. */
+  ending: boolean;
+}
 
+const connectionOf = (socket: Duplex & { [CONNECTION]?: Connection }): Connection =>
+  (socket[CONNECTION] ??= { answer: undefined, ending: false });
+
+export function createFraming(): Framing {
   function refuse(req: IncomingMessage, res: ServerResponse, error: NodeError): void {
-    ending.add(req.socket);
+    connectionOf(req.socket).ending = true;
     res.shouldKeepAlive = false;
     replyError(res, requestId(req), error);
   }
 
   return {
     admit: (req, res) => {
-      if (ending.has(req.socket)) return false;
+      const connection = connectionOf(req.socket);
+      if (connection.ending) return false;
       const error = fault(req);
       if (error !== undefined) refuse(req, res, error);
-      else answers.set(req.socket, res);
+      else connection.answer = res;
       return error === undefined;
     },
     refuseExpectation: (req, res) =>
       refuse(req, res, bad('Only Expect: 100-continue can be met.', { status: 417 })),
     refuseBroken: (error, socket) => {
-      const answer = answers.get(socket);
+      const connection = connectionOf(socket);
+      const { answer } = connection;
       // In the middle of an answer, or before the answer to an earlier request, there is no place for another one.
       const busy =
         answer !== undefined && !answer.writableFinished && (answer.headersSent || answer.req.complete);
-      if (!socket.writable || ending.has(socket) || busy) {
+      if (!socket.writable || connection.ending || busy) {
         socket.destroy();
         return;
       }
-      ending.add(socket);
+      connection.ending = true;
       socket.end(envelope(brokenRequest(error)));
     },
   };
