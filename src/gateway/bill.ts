@@ -14,7 +14,10 @@ export function chargedCost(
   charged: Msat,
   msatPerUsd: number | undefined,
 ): Cost {
-  if (charged === cost.total) return { ...cost, totalUsd: usd(charged, msatPerUsd) };
+  if (charged === cost.total) {
+    const { base, input, output, total } = cost;
+    return { base, input, output, total, totalUsd: usd(charged, msatPerUsd) };
+  }
   let missing = sub(cost.total, charged);
   const strike = (part: Msat): Msat => {
     const struck = minMsat(part, missing);
@@ -92,7 +95,8 @@ export function makeReceipt(
   requestId: RequestId,
   model: string,
   usage: Usage,
-  settled: { cost: Cost; balance: Msat },
+  cost: Cost,
+  balance: Msat,
 ): Receipt {
-  return { requestId, model, usage, cost: settled.cost, balance: msat(settled.balance) };
+  return { requestId, model, usage, cost, balance: msat(balance) };
 }

@@ -70,29 +70,21 @@ export function createSettlement(parts: {
     const result = ledger.settle(holdId, owed);
     if (result.outcome === 'closed') return lapsed(usage);
     await result.durable;
-    return makeReceipt(requestId, model, usage, {
-      cost: chargedCost(price_, result.charged, msatPerUsd),
-      balance: result.available,
-    });
+    const charged = chargedCost(price_, result.charged, msatPerUsd);
+    return makeReceipt(requestId, model, usage, charged, result.available);
   }
 
   async function freed(): Promise<Receipt> {
     holds.forget(holdId);
     const result = ledger.release(holdId);
     if (result.outcome === 'settled') await result.durable;
-    return makeReceipt(requestId, model, NO_USAGE, {
-      cost: NO_COST,
-      balance: ledger.account(account)?.available ?? ZERO,
-    });
+    return makeReceipt(requestId, model, NO_USAGE, NO_COST, ledger.account(account)?.available ?? ZERO);
   }
 
   /** The lease ran out although the request lived: the money is free again, and what was served is the node's loss. */
   function lapsed(usage: Usage): Receipt {
     log.error('gateway.hold.lapsed', { request_id: requestId, completion_tokens: usage.completionTokens });
-    return makeReceipt(requestId, model, usage, {
-      cost: NO_COST,
-      balance: ledger.account(account)?.available ?? ZERO,
-    });
+    return makeReceipt(requestId, model, usage, NO_COST, ledger.account(account)?.available ?? ZERO);
   }
 
   return {

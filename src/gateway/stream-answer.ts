@@ -1,6 +1,6 @@
 /** A streamed answer: bytes pass through, the bill is the last chunk, and a departing client pays for what was made. */
 import { type Cancel, cancel, onCancel } from '../base/cancel.ts';
-import { NodeError } from '../base/error.ts';
+import { NodeError, invariant } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import { type Logger, errorKind } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
@@ -50,6 +50,11 @@ export function createDrains(): Drains {
   };
 }
 
+function chunksOf({ chunks }: UpstreamAnswer): AsyncIterable<Buffer> {
+  invariant(chunks !== undefined, 'an answer that streams comes in chunks');
+  return chunks;
+}
+
 type Result = IteratorResult<Buffer, undefined>;
 const END: Result = { done: true, value: undefined };
 const DONE = Buffer.from('data: [DONE]\n\n');
@@ -57,7 +62,7 @@ const frame = (value: unknown): Buffer => Buffer.from(`data: ${JSON.stringify(va
 
 export function streamAnswer(parts: StreamParts): Answer {
   const { upstream, work, settlement, withChange, includeUsage, gone, drains, clock, log } = parts;
-  const source = upstream.chunks[Symbol.asyncIterator]();
+  const source = chunksOf(upstream)[Symbol.asyncIterator]();
   const stream = createChatStream({ choices: parts.choices });
   const ready: Buffer[] = [];
   let ended = false;
@@ -205,7 +210,7 @@ export async function heldStream(parts: StreamParts): Promise<{ body: Buffer; re
   const kept: Buffer[] = [];
   let bytes = 0;
   try {
-    for await (const chunk of upstream.chunks) {
+    for await (const chunk of chunksOf(upstream)) {
       for (const out of stream.push(chunk)) {
         bytes += out.length;
         kept.push(out);

@@ -36,40 +36,47 @@ type Body = Record<string, unknown>;
 /** Throws NodeError: invalid_utf8, invalid_json, json_too_deep, duplicate_keys, invalid_request and the codes of fields. */
 export function readChatRequest(bytes: Buffer): ChatRequestFacts {
   let body: Body | undefined = readJsonObject(bytes);
-  const facts = {
-    model: readModel(body),
-    stream: readStream(body),
-    includeUsage: readIncludeUsage(body),
-    ...readMaxTokens(body),
-    choices: readChoices(body),
-    promptTokens: Math.floor(countCharacters(body) / 3),
-    stored: (body['store'] ?? false) !== false,
-  };
+  const model = readModel(body);
+  const stream = readStream(body);
+  const includeUsage = readIncludeUsage(body);
+  const { maxTokens, maxTokensField } = readMaxTokens(body);
+  const choices = readChoices(body);
+  const promptTokens = Math.floor(countCharacters(body) / 3);
+  const stored = (body['store'] ?? false) !== false;
   checkLists(body);
   refusePricedExtras(body);
-  return {
-    ...facts,
+  const facts: ChatRequestFacts = {
+    model,
+    stream,
+    includeUsage,
+    maxTokens,
+    maxTokensField,
+    choices,
+    promptTokens,
     bodyFor: (options) => {
       const source = body;
       body = undefined;
-      const change = changes(facts, options);
+      const change = changes(facts, stored, options);
       if (change === undefined) return bytes;
       const object = source ?? readJsonObject(bytes);
       return Buffer.from(JSON.stringify(change(object)));
     },
   };
+  return facts;
 }
 
-/** `stored`: the client asks the upstream to keep the conversation, under the operator's account. */
-type Facts = Omit<ChatRequestFacts, 'bodyFor'> & { stored: boolean };
-
-function changes(facts: Facts, options: BodyOptions): ((body: Body) => Body) | undefined {
+/** @param stored the client asks the upstream to keep the conversation, under the operator's account. */
+function changes(
+  facts: ChatRequestFacts,
+  stored: boolean,
+  options: BodyOptions,
+): ((body: Body) => Body) | undefined {
   const askUsage = options.forceUsage && facts.stream && facts.includeUsage !== true;
   const clamp = options.maxTokens !== undefined && options.maxTokens !== facts.maxTokens;
-  if (options.model === facts.model && !askUsage && !clamp && !facts.stored) return undefined;
+  if (options.model === facts.model && !askUsage && !clamp && !stored) return undefined;
   return (body) => {
     const changed: Body = { ...body, model: options.model };
-    if (facts.stored) changed['store'] = false;
+    if (stored) changed['store'] = false;
     if (clamp) {
       // Where the client sent both fields they are equal; one of them is enough.
       delete changed['max_completion_tokens'];
@@ -124,7 +131,7 @@ function readIncludeUsage(body: Body): boolean | undefined {
   return includeUsage;
 }
 
-function readMaxTokens(body: Body): Pick<Facts, 'maxTokens' | 'maxTokensField'> {
+function readMaxTokens(body: Body): Pick<ChatRequestFacts, 'maxTokens' | 'maxTokensField'> {
   const older = readLimit(body, 'max_tokens');
   const newer = readLimit(body, 'max_completion_tokens');
   if (older !== undefined && newer !== undefined && older !== newer) {

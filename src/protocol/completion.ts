@@ -19,7 +19,7 @@ export interface Members {
 
 export interface Completion {
   /** Undefined if the upstream reported none that can be believed. */
-  usage?: Usage;
+  usage: Usage | undefined;
   /** No choice holds any text, tool call, reasoning or refusal: nothing to be paid for. */
   empty: boolean;
   /** Output tokens reckoned from the size of the text. */
@@ -46,7 +46,7 @@ export function readCompletion(bytes: Buffer): Completion {
   let characters = 0;
   for (const choice of objectsIn(answer['choices'])) characters += outputCharacters(choice['message']);
   return {
-    ...(usage === undefined ? {} : { usage }),
+    usage,
     empty: characters === 0,
     estimate: tokensOfCharacters(characters),
     withMembers: (extra, extraUsage) =>

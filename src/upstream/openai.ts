@@ -76,12 +76,7 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
     );
     if (head.status < 200 || head.status > 299) throw refused(head, body);
     checkReadable(head);
-    return {
-      status: head.status,
-      contentType: head.contentType,
-      whole: body,
-      chunks: { [Symbol.asyncIterator]: () => only(body) },
-    };
+    return { status: head.status, contentType: head.contentType, whole: body };
   }
 
   async function completeStream(request: UpstreamRequest): Promise<UpstreamAnswer> {
@@ -143,10 +138,6 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
       await pool.destroy(new NodeError('node_draining', 'The node is stopping.'));
     },
   };
-}
-
-async function* only(body: Buffer): AsyncGenerator<Buffer> {
-  yield body;
 }
 
 interface SendRequest {

@@ -20,10 +20,12 @@ export interface UpstreamRequest {
 export interface UpstreamAnswer {
   status: number;
   contentType: string;
-  /** Bytes exactly as received, with backpressure. Throws NodeError if the upstream breaks off or falls silent. */
-  chunks: AsyncIterable<Buffer>;
   /** All of it, where no stream was asked for. */
   whole?: Buffer;
+  /**
+   * A stream: bytes exactly as received, with backpressure. Throws NodeError if the upstream breaks off or falls silent.
+   */
+  chunks?: AsyncIterable<Buffer>;
 }
 
 export interface Upstream {

@@ -62,9 +62,14 @@ const ask = (upstream: Upstream, more: { stream?: boolean; work?: Cancel; max_to
     work: more.work ?? newCancel(),
   });
 
+/** The bytes of an answer, however they came. */
+async function* chunksOf(answer: UpstreamAnswer): AsyncGenerator<Buffer> {
+  if (answer.whole !== undefined) yield answer.whole;
+  if (answer.chunks !== undefined) yield* answer.chunks;
+}
 async function text(answer: UpstreamAnswer): Promise<string> {
   const parts: Buffer[] = [];
-  for await (const chunk of answer.chunks) parts.push(chunk);
+  for await (const chunk of chunksOf(answer)) parts.push(chunk);
   return Buffer.concat(parts).toString('utf8');
 }
 async function take(iterator: AsyncIterator<Buffer>): Promise<Buffer | undefined> {
@@ -216,7 +221,7 @@ describe('an upstream that breaks', () => {
     const answer = await ask(connect(model.url), { stream: true });
     const parts: Buffer[] = [];
     const reading = (async () => {
-      for await (const chunk of answer.chunks) parts.push(chunk);
+      for await (const chunk of chunksOf(answer)) parts.push(chunk);
     })();
     expect((await failure(reading)).code).toBe('upstream_error');
     expect(Buffer.concat(parts).toString()).toContain('one');
@@ -242,7 +247,7 @@ describe('patience', () => {
   test('ends when a stream falls silent', async () => {
     const url = await serve((_req, res) => res.writeHead(200).write('data: 1\n\n'));
     const answer = await ask(connect(url, { timeouts: { idleMs: 40 } }), { stream: true });
-    const iterator = answer.chunks[Symbol.asyncIterator]();
+    const iterator = chunksOf(answer)[Symbol.asyncIterator]();
     expect((await take(iterator))?.toString()).toBe('data: 1\n\n');
     expect((await failure(iterator.next())).code).toBe('upstream_timeout');
   });
@@ -251,7 +256,7 @@ describe('patience', () => {
     const size = 4 * 1024 * 1024;
     const url = await serve((_req, res) => res.end(Buffer.alloc(size)));
     const answer = await ask(connect(url, { timeouts: { idleMs: 40 } }), { stream: true });
-    const iterator = answer.chunks[Symbol.asyncIterator]();
+    const iterator = chunksOf(answer)[Symbol.asyncIterator]();
     let bytes = (await take(iterator))?.length ?? 0;
     await systemClock.sleep(120);
     for (let part = await iterator.next(); part.done !== true; part = await iterator.next())
@@ -297,7 +302,7 @@ describe('a client that leaves', () => {
     model.chunkDelay(10_000);
     const gone = newCancel();
     const answer = await ask(connect(model.url), { stream: true, work: gone });
-    const iterator = answer.chunks[Symbol.asyncIterator]();
+    const iterator = chunksOf(answer)[Symbol.asyncIterator]();
     await iterator.next();
     const waiting = iterator.next();
     cancel(gone);
@@ -308,7 +313,7 @@ describe('a client that leaves', () => {
   test('by not reading on closes the upstream connection', async () => {
     model.chunkDelay(10_000);
     const answer = await ask(connect(model.url), { stream: true });
-    for await (const _chunk of answer.chunks) break;
+    for await (const _chunk of chunksOf(answer)) break;
     await until(() => model.stats.open === 0);
   });
 
@@ -350,7 +355,7 @@ test('a reader that stalls makes the upstream wait instead of filling the memory
     write();
   });
   const answer = await ask(connect(url), { stream: true });
-  const iterator = answer.chunks[Symbol.asyncIterator]();
+  const iterator = chunksOf(answer)[Symbol.asyncIterator]();
   await iterator.next();
   let before = -1;
   // What is written stops growing when the buffers of both sockets are full.
@@ -360,7 +365,7 @@ test('a reader that stalls makes the upstream wait instead of filling the memory
   }
   expect(written).toBeLessThan(endless / 4);
   await iterator.next();
-  await iterator.return?.();
+  await iterator.return?.(undefined);
 });
 
 test('what goes wrong is logged without keys, texts or addresses', async () => {
