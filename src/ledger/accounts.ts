@@ -17,7 +17,7 @@ export function createAccounts(store: Store, children: Children): Accounts {
   return {
     account: (id) => {
       const account = store.account(id);
-      return account === undefined ? children.view(id) : { ...account };
+      return account ?? children.view(id);
     },
     limitLeft: (id) => {
       const account = store.account(id);

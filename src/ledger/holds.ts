@@ -99,14 +99,15 @@ export function createHolds(store: Store, children: Children, asides: Asides): H
     const over = Math.min(overdraft(account, clock.now()), asides.overdraft(id));
     const charged = Math.min(cost, hold.amount + over);
     const child = asides.childOf(id);
-    const r = asides.end(id, kind === 'settle' ? charged : undefined);
+    const held = minus(hold.amount);
+    const avail = hold.amount - charged;
     const durable = store.commit({
       k: kind,
       i: id,
       a: hold.account,
-      p: { held: minus(hold.amount), avail: hold.amount - charged, ...(charged > 0 && { revenue: charged }) },
-      ...(kind === 'settle' && { m: [1, charged] as const }),
-      ...(r && { r }),
+      p: charged > 0 ? { held, avail, revenue: charged } : { held, avail },
+      m: kind === 'settle' ? [1, charged] : undefined,
+      r: asides.end(id, kind === 'settle' ? charged : undefined),
     });
     remember(id);
     const after = store.account(hold.account) ?? account;
@@ -134,14 +135,13 @@ export function createHolds(store: Store, children: Children, asides: Asides): H
       const refused = (child && children.refusal(account, child, amount)) ?? refusal(payer, id, amount);
       if (refused !== undefined) return refused;
       const period = payer && newPeriod(payer, clock.now());
-      const r = asides.begin(request, child);
       const durable = store.commit({
         k: 'hold',
         i: id,
         a: child?.parent ?? account,
         p: { avail: minus(amount), held: amount },
-        ...(period && { s: period }),
-        ...(r && { r }),
+        s: period,
+        r: asides.begin(request, child),
       });
       lease(id);
       return { outcome: 'held', amount, durable };

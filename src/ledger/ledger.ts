@@ -186,7 +186,8 @@ export type AccountTerms = Partial<
 >;
 
 export interface Ledger extends HoldVerbs, LightningBooks, Idempotent, Kept, Expiry, ChildVerbs, History {
-  account: (id: AccountId) => Account | undefined;
+  /** As it is now: what changes it puts another one in its place. */
+  account: (id: AccountId) => Readonly<Account> | undefined;
   /** What the account may still spend under its limit now; undefined where it has none. */
   limitLeft: (id: AccountId) => Msat | undefined;
   /** Account and operation of the exact token text, whatever became of it. */
