@@ -289,13 +289,6 @@ export const LIMITS = {
     sweepMs: 5_000,
   },
   ledger: {
-    /**
-     * A group is closed after so many turns of the event loop in a row that brought nothing to write, or at so many
-     * entries, or after so many turns in all: a flush costs about as much as a request, however much it carries.
-     */
-    gatherQuiet: 2,
-    gatherEntries: 64,
-    gatherTurns: 200,
     /** Entries written into one journal value; larger groups only add latency. */
     groupEntriesMax: 2_048,
     /** Sealed tokens are large; a bigger group would only keep the others waiting. */

@@ -105,23 +105,6 @@ export function createWriter(options: {
       inFlight = undefined;
       queued -= group?.lines.length ?? 0;
       group?.resolve();
-      await gather();
-    }
-  }
-
-  /**
-   * Whoever waited for the group before gets to queue its next entry before the next group is closed. Gathering goes on
-   * while the event loop has work, which brings more: a flush costs the same however much it carries. An idle loop
-   * means that nobody else is coming.
-   */
-  async function gather(): Promise<void> {
-    const { gatherQuiet, gatherEntries, gatherTurns } = LIMITS.ledger;
-    for (let turn = 0, quiet = 0, seen = -1; turn < gatherTurns && quiet < gatherQuiet; turn++) {
-      await nextTurn();
-      const size = waiting.at(-1)?.lines.length ?? 0;
-      if (size >= gatherEntries || waiting.length > 1) return;
-      quiet = size === seen ? quiet + 1 : 0;
-      seen = size;
     }
   }
 

@@ -65,7 +65,7 @@ export function createVirtualTime(): VirtualTime {
   const at = (delayMs: number, run: () => void): void =>
     push({ time: now + Math.max(0, delayMs), order: order++, run });
 
-  // The ledger's writer gathers groups with these two; here they take their turn among all other events.
+  // The ledger's writer begins its groups with the first of these; here they take their turn among all other events.
   globalThis.setImmediate = ((run: () => void) => at(0, run)) as unknown as typeof setImmediate;
   globalThis.setTimeout = ((run: () => void, ms: number) => at(ms, run)) as unknown as typeof setTimeout;
 
