@@ -52,7 +52,9 @@ export function startUpstream(options: { port: number; delayMs: number; paceMs: 
   const { port, delayMs, paceMs } = options;
   const server = createServer({ noDelay: true }, (socket) => {
     let held = Buffer.alloc(0);
+    let streaming: NodeJS.Timeout | undefined;
     socket.on('error', () => socket.destroy());
+    socket.once('close', () => clearInterval(streaming));
     socket.on('data', (data) => {
       held = held.length === 0 ? data : Buffer.concat([held, data]);
       for (;;) {
@@ -71,15 +73,14 @@ export function startUpstream(options: { port: number; delayMs: number; paceMs: 
     function stream(): void {
       let sent = 0;
       socket.write(Buffer.concat([STREAM_HEAD, FIRST]));
-      const timer = setInterval(() => {
+      streaming = setInterval(() => {
         sent += 1;
         if (sent < CHUNKS) socket.write(MIDDLE);
         else {
-          clearInterval(timer);
+          clearInterval(streaming);
           socket.write(Buffer.concat([LAST, USAGE, DONE]));
         }
       }, paceMs);
-      socket.once('close', () => clearInterval(timer));
     }
   });
   server.listen(port, '127.0.0.1');
