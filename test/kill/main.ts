@@ -1,5 +1,5 @@
 /**
- * Kill loop: `npm run kill-loop -- --kills 100 [--seconds 90] [--seed 7] [--shoppers 48]`.
+ * Kill loop: `npm run kill-loop -- --kills 100 [--seconds 90] [--seed 7] [--shoppers 120]`.
  * The built node is killed with SIGKILL under load, at random moments and at named points, and started again on the
  * same data; buyers repeat what was not answered and compare what they were told. Exit 0 only if nothing is wrong.
  */
