@@ -1,5 +1,5 @@
 /** Files beside the database: written so that a crash leaves the old one or the new one, for one user only. */
-import { constants, write } from 'node:fs';
+import { constants } from 'node:fs';
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -7,17 +7,11 @@ import { dirname } from 'node:path';
 export const SYNCED = constants.O_RDWR | constants.O_DSYNC;
 
 export async function writeAll(file: FileHandle, bytes: Buffer, at: number): Promise<void> {
-  for (let done = 0; done < bytes.length;) done += await writeSome(file, bytes, done, at + done);
+  for (let done = 0; done < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, at + done);
+    done += bytesWritten;
+  }
 }
-
-/** The form with a callback: what `FileHandle.write` makes of each call costs as much again. */
-const writeSome = ({ fd }: FileHandle, bytes: Buffer, from: number, at: number): Promise<number> =>
-  new Promise((resolve, reject) => {
-    write(fd, bytes, from, bytes.length - from, at, (error, written) => {
-      if (error === null) resolve(written);
-      else reject(error);
-    });
-  });
 
 /** The name appears only once the content is on disk, and is on disk itself afterwards. The handle stays open. */
 export async function createSynced(path: string, bytes: Buffer): Promise<FileHandle> {
