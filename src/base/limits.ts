@@ -293,6 +293,10 @@ export const LIMITS = {
     groupEntriesMax: 2_048,
     /** Sealed tokens are large; a bigger group would only keep the others waiting. */
     groupCharsMax: 1 * MiB,
+    /** So long a hold waits for a settlement to go to the disk with; its request waits for the AI server meanwhile. */
+    holdWaitMs: 10,
+    /** HEAD follows a mirrored journal at this distance. */
+    headTrailMs: 50,
     /** Waiting entries beyond this mean that the disk is not keeping up: new holds are refused. */
     queueMax: 20_000,
     /** Replay runs at about 300k entries per second, so an unclean start stays well below a second. */

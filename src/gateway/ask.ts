@@ -88,7 +88,7 @@ async function askOne(
   const { stream } = facts;
   const includeUsage = facts.includeUsage !== false;
   const work = newCancel();
-  const upstream = await begin(request, facts, offer, held, work, settlement.free);
+  const upstream = await begin(ledger, request, facts, offer, held, work, settlement.free);
 
   const withChange = (receipt: Receipt): Receipt | Promise<Receipt> =>
     payer.remainder === 'return' ? accounts.changeOf(payer.account, receipt) : receipt;
@@ -123,9 +123,11 @@ async function askOne(
 
 /**
  * Asks at once and keeps the first byte back until the hold is on disk: the flush costs no time that way, and a
- * crash in between costs the node one unbilled call, never the client.
+ * crash in between costs the node one unbilled call, never the client. Of a whole answer no byte leaves before its
+ * charge is on disk, and that comes after its hold.
  */
 async function begin(
+  ledger: Ledger,
   request: InferenceRequest,
   facts: ChatRequestFacts,
   offer: PricedOffer,
@@ -141,7 +143,10 @@ async function begin(
   try {
     const body = facts.bodyFor({ model: offer.upstreamId, forceUsage: stream, maxTokens: held.maxTokens });
     const answer = await offer.upstream.complete({ path: `/${request.endpoint}`, body, stream, work });
-    await held.durable;
+    if (stream) {
+      ledger.hurry();
+      await held.durable;
+    }
     return answer;
   } catch (error) {
     cancel(work);

@@ -47,6 +47,11 @@ export async function ifExists<T>(read: Promise<T>): Promise<T | undefined> {
 
 /** Both finish before a failure of either is told: nobody closes a file under a write. */
 export async function both(one: Promise<unknown>, other: Promise<unknown> | undefined): Promise<void> {
-  for (const result of await Promise.allSettled([one, other]))
-    if (result.status === 'rejected') throw result.reason;
+  // Heard at once, whenever it fails; the failure itself is told below.
+  other?.catch(() => undefined);
+  try {
+    await one;
+  } finally {
+    await other;
+  }
 }

@@ -2,6 +2,7 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { LIMITS } from '../base/limits.ts';
 import { refuse } from './database.ts';
 import { SYNCED, createSynced, ifExists, writeAll } from './files.ts';
 
@@ -53,6 +54,40 @@ export async function openHead(dir: string, genesis: string, head: Head): Promis
   return {
     write: ({ n, hash }) => writeSlot(file, { genesis, turn: ++turn, n, hash }),
     close: () => file.close(),
+  };
+}
+
+/** Writes the newest head after a pause and skips those before it; a failure is told to whoever comes next. */
+export function trailHead(file: HeadFile): { note: (head: Head) => undefined; close: () => Promise<void> } {
+  let newest: Head | undefined;
+  let writing = Promise.resolve();
+  let failure: { error: unknown } | undefined;
+  let timer: NodeJS.Timeout | undefined;
+
+  async function write(): Promise<void> {
+    timer = undefined;
+    if (newest === undefined) return;
+    const head = newest;
+    newest = undefined;
+    await file.write(head).catch((error: unknown) => {
+      failure = { error };
+    });
+  }
+
+  return {
+    note: (head) => {
+      if (failure !== undefined) throw failure.error;
+      newest = head;
+      timer ??= setTimeout(() => {
+        writing = writing.then(write);
+      }, LIMITS.ledger.headTrailMs);
+    },
+    close: async () => {
+      clearTimeout(timer);
+      await writing;
+      await write();
+      await file.close();
+    },
   };
 }
 

@@ -9,6 +9,7 @@ import type { Children } from './children.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { Account, Durable } from './ledger.ts';
 import { limitLeft, newPeriod, spentInPeriod } from './limit.ts';
+import type { Movement } from './journal.ts';
 import { minus } from './postings.ts';
 import type { Store } from './store.ts';
 
@@ -34,8 +35,13 @@ export type SettleOutcome =
   | { outcome: 'closed' };
 
 export interface HoldVerbs {
-  /** Takes `amount` from the free balance until settled, released or expired. */
+  /**
+   * Takes `amount` from the free balance until settled, released or expired. It is in no haste to be on disk, because
+   * its request is about to wait for an AI server: who waits for it says so by `hurry`.
+   */
   hold: (request: HoldRequest) => HoldOutcome;
+  /** Begins to write the holds that wait for others to go to the disk with. */
+  hurry: () => void;
   /**
    * Charges `cost`, at most the hold plus the free balance, and never past the account's `balanceLimit`; the rest of
    * the hold is free again.
@@ -135,14 +141,15 @@ export function createHolds(store: Store, children: Children, asides: Asides): H
       const refused = (child && children.refusal(account, child, amount)) ?? refusal(payer, id, amount);
       if (refused !== undefined) return refused;
       const period = payer && newPeriod(payer, clock.now());
-      const durable = store.commit({
+      const movement: Movement = {
         k: 'hold',
         i: id,
         a: child?.parent ?? account,
         p: { avail: minus(amount), held: amount },
         s: period,
         r: asides.begin(request, child),
-      });
+      };
+      const durable = store.commit(movement, true);
       lease(id);
       return { outcome: 'held', amount, durable };
     },
@@ -151,6 +158,7 @@ export function createHolds(store: Store, children: Children, asides: Asides): H
       return close(id, cost, 'settle');
     },
     release: (id) => close(id, 0, 'release'),
+    hurry: store.hurry,
     renew: (id) => {
       if (leases.has(id)) lease(id);
     },

@@ -37,8 +37,13 @@ export interface Store {
   keys: (range: { gte: string; lt: string }, limit: number) => Promise<string[]>;
   /** The journal value on disk that holds this entry. */
   group: (entry: number) => Promise<Group | undefined>;
-  /** Applies the movement in memory at once; the promise resolves when it is on disk. */
-  commit: (movement: Movement) => Promise<void>;
+  /**
+   * Applies the movement in memory at once; the promise resolves when it is on disk. A `patient` one waits a little
+   * for others to go there with.
+   */
+  commit: (movement: Movement, patient?: boolean) => Promise<void>;
+  /** Begins to write what waits for others. */
+  hurry: () => void;
   /** Everything queued so far is on disk. */
   flushed: () => Promise<void>;
   /** Throws when the ledger is poisoned or closed. */
@@ -137,6 +142,7 @@ function createStore({ clock, log }: StoreOptions, { db, books, head, point, wit
     db,
     witness,
     head,
+    clock,
     log,
     checkpoint: (hash) => {
       sinceCheckpoint = 0;
@@ -180,7 +186,7 @@ function createStore({ clock, log }: StoreOptions, { db, books, head, point, wit
     if (!stop.signal.aborted && books.dirtyRows() > 0) writer.requestCheckpoint();
   }
 
-  function commit(movement: Movement): Promise<void> {
+  function commit(movement: Movement, patient?: boolean): Promise<void> {
     guard();
     // Read here, where a damaged row is dealt with; everything that `apply` throws is then a broken invariant.
     const account =
@@ -189,7 +195,7 @@ function createStore({ clock, log }: StoreOptions, { db, books, head, point, wit
     const b = movesMoney(movement) ? (account?.lastEntry ?? 0) : undefined;
     const entry: Entry = { n: books.sequence() + 1, t: clock.now(), k, i, a, p, b, m, s, r };
     books.apply(entry);
-    const durable = writer.append(encodeEntry(entry), entry.n);
+    const durable = writer.append(encodeEntry(entry), entry.n, patient);
     sinceCheckpoint++;
     if (
       sinceCheckpoint >= LIMITS.ledger.checkpointEntries ||
@@ -225,6 +231,7 @@ function createStore({ clock, log }: StoreOptions, { db, books, head, point, wit
       return found && decodeGroup(openValue(found[0], found[1]), { first: Number(found[0].slice(2)) });
     },
     commit,
+    hurry: writer.hurry,
     flushed: () => {
       guard();
       return writer.flushed();

@@ -3,7 +3,7 @@ import { sha256Hex } from '../base/id.ts';
 import type { Logger } from '../base/log.ts';
 import { type Database, WITNESSED_KEY, openValue, refuse, sealValue } from './database.ts';
 import type { Anchors } from './genesis.ts';
-import { type Head, type HeadFile, openHead, readHead } from './head.ts';
+import { type Head, type HeadFile, openHead, readHead, trailHead } from './head.ts';
 import { type Group, decodeGroup, groupKey, groupsFrom } from './journal.ts';
 import { type Mirror, type MirrorTail, findTail, openMirror } from './mirror.ts';
 import { groupEnding } from './verify.ts';
@@ -12,7 +12,7 @@ export interface Witness {
   /** Copies a group while the database writes it; undefined where there is no mirror. */
   copy: ((text: string, head: Head) => Promise<void>) | undefined;
   /** Called once a group is in the database and in the mirror; it is acknowledged when this resolves. */
-  note: (head: Head) => Promise<void>;
+  note: (head: Head) => Promise<void> | undefined;
   close: () => Promise<void>;
 }
 
@@ -105,22 +105,17 @@ async function catchUp(db: Database, mirror: Mirror, from: Head): Promise<number
 
 /**
  * Without a mirror each group waits for HEAD. With one, database and mirror both have the group already, so HEAD may
- * follow while the next group is written: it matters only once both of them are rolled back.
+ * follow a little later: it matters only once both of them are rolled back.
  */
 function createWitness(mirror: Mirror | undefined, file: HeadFile): Witness {
-  let trailing: Promise<void> = Promise.resolve();
+  if (mirror === undefined) return { copy: undefined, note: file.write, close: file.close };
+  const trailing = trailHead(file);
   return {
-    copy: mirror && ((text, head) => mirror.append(text, head)),
-    note: async (head) => {
-      const before = trailing;
-      trailing = before.then(() => file.write(head));
-      trailing.catch(() => undefined);
-      await (mirror === undefined ? trailing : before);
-    },
+    copy: mirror.append,
+    note: trailing.note,
     close: async () => {
-      await trailing.catch(() => undefined);
-      await file.close();
-      await mirror?.close();
+      await trailing.close();
+      await mirror.close();
     },
   };
 }

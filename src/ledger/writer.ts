@@ -2,6 +2,7 @@
 import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import { type Logger, errorKind } from '../base/log.ts';
+import type { Clock } from '../base/time.ts';
 import { type BatchOp, type Database, sealValue } from './database.ts';
 import { both } from './files.ts';
 import type { Head } from './head.ts';
@@ -9,8 +10,13 @@ import { encodeGroup, groupKey } from './journal.ts';
 import type { Witness } from './witness.ts';
 
 export interface Writer {
-  /** Queues one entry; resolves when it is on disk. Everyone in a group shares one promise. */
-  append: (line: string, sequence: number) => Promise<void>;
+  /**
+   * Queues one entry; resolves when it is on disk. Everyone in a group shares one promise. A `patient` entry goes with
+   * the next one that is not, or alone after LIMITS.ledger.holdWaitMs.
+   */
+  append: (line: string, sequence: number, patient?: boolean) => Promise<void>;
+  /** Begins to write what waits for company. */
+  hurry: () => void;
   /** Resolves when everything queued so far is on disk. */
   flushed: () => Promise<void>;
   /** Writes changed rows together with the next group, or alone when there is none. */
@@ -27,6 +33,8 @@ interface Pending {
   first: number;
   lines: string[];
   chars: number;
+  /** Somebody waits for it. */
+  urgent: boolean;
   written: Promise<void>;
   resolve: () => void;
   reject: (error: NodeError) => void;
@@ -40,9 +48,10 @@ export function createWriter(options: {
   checkpoint: (hash: string) => BatchOp[];
   onCheckpoint: () => void;
   onPoison: (error: unknown) => void;
+  clock: Clock;
   log: Logger;
 }): Writer {
-  const { db, witness, log } = options;
+  const { db, witness, clock, log } = options;
   const waiting: Pending[] = [];
   let head = options.head;
   let inFlight: Pending | undefined;
@@ -50,6 +59,8 @@ export function createWriter(options: {
   let checkpointWanted = false;
   let queued = 0;
   let poisoned = false;
+  /** Looks after patient entries that nobody hurries. */
+  let lookedAfter = false;
 
   function poison(error: unknown): void {
     if (poisoned) return;
@@ -86,12 +97,13 @@ export function createWriter(options: {
     const value = sealValue(key, text);
     const stored = withCheckpoint ? putCheckpoint(hash, { key, value }) : db.put(key, value, { sync: true });
     await both(stored, witness.copy?.(text, next));
-    await witness.note(next);
+    const noted = witness.note(next);
+    if (noted !== undefined) await noted;
     head = next;
   }
 
   async function run(): Promise<void> {
-    while (!poisoned && (waiting.length > 0 || checkpointWanted)) {
+    while (isWanted()) {
       const group = waiting.shift();
       inFlight = group;
       const withCheckpoint = checkpointWanted && waiting.length === 0;
@@ -108,29 +120,54 @@ export function createWriter(options: {
     }
   }
 
+  const isWanted = (): boolean => !poisoned && (checkpointWanted || waiting[0]?.urgent === true);
+
   function start(): void {
     running ??= nextTurn()
       .then(run)
       .finally(() => {
         running = undefined;
-        if (!poisoned && (waiting.length > 0 || checkpointWanted)) start();
+        if (isWanted()) start();
       });
   }
 
+  /** All groups before the last one are full, and were hurried then. */
+  function hurry(): void {
+    const group = waiting.at(-1);
+    if (group === undefined || group.urgent) return;
+    group.urgent = true;
+    start();
+  }
+
+  async function lookAfterPatient(): Promise<void> {
+    lookedAfter = true;
+    for (let group = waiting.at(-1); group?.urgent === false; group = waiting.at(-1)) {
+      await clock.sleep(LIMITS.ledger.holdWaitMs);
+      if (group === waiting.at(-1)) hurry();
+    }
+    lookedAfter = false;
+  }
+
   return {
-    append: (line, sequence) => {
+    append: (line, sequence, patient = false) => {
       let group = waiting.at(-1);
       if (group === undefined || isFull(group)) {
+        hurry();
         group = newPending(sequence);
         waiting.push(group);
-        start();
       }
       group.lines.push(line);
       group.chars += line.length;
       queued++;
+      if (!patient) hurry();
+      else if (!lookedAfter) void lookAfterPatient();
       return group.written;
     },
-    flushed: () => (waiting.at(-1) ?? inFlight)?.written ?? Promise.resolve(),
+    hurry,
+    flushed: () => {
+      hurry();
+      return (waiting.at(-1) ?? inFlight)?.written ?? Promise.resolve();
+    },
     requestCheckpoint: () => {
       checkpointWanted = true;
       start();
@@ -164,7 +201,7 @@ function newPending(first: number): Pending {
   });
   // Not everyone waits for durability (a release does not); their failure shows in health and at the next verb.
   written.catch(() => undefined);
-  return { first, lines: [], chars: 0, written, resolve, reject };
+  return { first, lines: [], chars: 0, urgent: false, written, resolve, reject };
 }
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

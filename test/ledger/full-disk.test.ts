@@ -63,6 +63,7 @@ test('after a failed write the same ledger goes on by itself once its files can 
   const { account } = await deposit(ledger, 'before');
   await deposit(ledger, 'short', { account, purpose: 'topup' });
   const held = ledger.hold({ id: 'living', account, amount: sats(4) });
+  ledger.hurry();
   if (held.outcome === 'held') await held.durable;
 
   // LevelDB keeps writing into the log that it has open; the next log cannot be made in a directory that is gone.
@@ -97,6 +98,7 @@ test('a hold whose request died while the ledger was away falls back with its le
   const { ledger, goOn } = await openPausing(place);
   const { account } = await deposit(ledger, 'left');
   const held = ledger.hold({ id: 'left', account, amount: sats(4) });
+  ledger.hurry();
   if (held.outcome === 'held') await held.durable;
   await goneForAWhile(place, ledger, goOn);
   place.clock.advance(LIMITS.hold.leaseMs);
@@ -113,6 +115,7 @@ test('a child key and an Idempotency-Key behind a living hold are known to the l
   ledger.createChildren({ parent, accounts: [child], seed: 's', cost: sats(0), terms });
   const keyed = { id: 'k', request: 'r', requestId: 'req_1' as never };
   const held = ledger.hold({ id: 'living', account: child, amount: sats(4), keyed });
+  ledger.hurry();
   if (held.outcome === 'held') await held.durable;
   await goneForAWhile(place, ledger, goOn);
   expect(ledger.limitLeft(child)).toBe(1_000);
