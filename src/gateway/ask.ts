@@ -90,8 +90,10 @@ async function askOne(
   const work = newCancel();
   const upstream = await begin(ledger, request, facts, offer, held, work, settlement.free);
 
-  const withChange = (receipt: Receipt): Receipt | Promise<Receipt> =>
-    payer.remainder === 'return' ? accounts.changeOf(payer.account, receipt) : receipt;
+  const makeChange =
+    payer.remainder === 'return'
+      ? (receipt: Receipt) => accounts.changeOf(payer.account, receipt)
+      : undefined;
   if (stream !== upstream.contentType.startsWith('text/event-stream')) {
     cancel(work);
     await settlement.free();
@@ -101,14 +103,14 @@ async function askOne(
     );
   }
   if (!stream) {
-    const { body, receipt } = await wholeAnswer(upstream, work, settlement, withChange);
+    const { body, receipt } = await wholeAnswer(upstream, work, settlement, makeChange);
     return storedAnswer({ status: upstream.status, contentType: JSON_TYPE, body, receipt }, false);
   }
   const streamParts = {
     upstream,
     work,
     settlement,
-    withChange,
+    makeChange,
     choices: facts.choices,
     includeUsage,
     gone: request.gone,

@@ -20,7 +20,11 @@ export interface Payers {
    * answer that is not cut short may cost; asked for where nothing was offered, because the rest comes back.
    * Throws NodeError payment_required, invalid_api_key, insufficient_balance, and what a deposit throws.
    */
-  resolve: (credential: Credential | undefined, atLeast: () => Msat, most?: () => Msat) => Promise<Payer>;
+  resolve: (
+    credential: Credential | undefined,
+    atLeast: () => Msat,
+    most?: () => Msat,
+  ) => Payer | Promise<Payer>;
   /**
    * Account of a kept credential for the balance routes; an unseen token is redeemed, under these terms. That of a
    * public key exists from its first deposit on, and may not yet.
@@ -102,35 +106,36 @@ export function createPayers(parts: {
     return operation;
   }
 
+  async function payerOfToken(credential: TokenCredential, atLeast: () => Msat): Promise<Payer> {
+    const text = credential.token.reveal();
+    if (credential.remainder === 'keep')
+      return { account: await keptToken(credential, atLeast), remainder: 'keep' };
+    if (!looksLikeToken(text))
+      throw new NodeError('invalid_cashu_token', 'The X-Cashu header holds no Cashu token.');
+    const before = ledger.operationOfText(tokenTextHash(text));
+    if (before && before.state === 'done') {
+      if (!isUnused(ledger, before)) throw spentOnce(ledger, before);
+      // Credited after its client was told to send it again: it has paid for nothing yet.
+      await ledger.completeReceive(before.id, [], before.plan).durable;
+      return { account: before.account, remainder: 'return' };
+    }
+    const info = wallet.inspect(text);
+    requireFace(wallet, info, atLeast());
+    const account = oneShotAccount(info.claims);
+    const to = { account, accountKind: 'token', purpose: 'pay' } as const;
+    const { operation } = await deposits.deposit(info, to, credential.source?.());
+    return { account: operation.account, remainder: 'return' };
+  }
+
   return {
-    resolve: async (credential, atLeast, most = atLeast) => {
+    // Only a token takes time.
+    resolve: (credential, atLeast, most = atLeast) => {
       if (!credential) throw paymentRequired(wallet, atLeast(), most());
-      if (credential.kind === 'key') {
-        return { account: accountOfApiKey(credential), remainder: 'keep' };
-      }
-      if (credential.kind === 'pubkey') {
-        const account = accountOfNpub(credential);
-        if (ledger.account(account) === undefined) throw paymentRequired(wallet, atLeast(), most());
-        return { account, remainder: 'keep' };
-      }
-      const text = credential.token.reveal();
-      if (credential.remainder === 'keep')
-        return { account: await keptToken(credential, atLeast), remainder: 'keep' };
-      if (!looksLikeToken(text))
-        throw new NodeError('invalid_cashu_token', 'The X-Cashu header holds no Cashu token.');
-      const before = ledger.operationOfText(tokenTextHash(text));
-      if (before && before.state === 'done') {
-        if (!isUnused(ledger, before)) throw spentOnce(ledger, before);
-        // Credited after its client was told to send it again: it has paid for nothing yet.
-        await ledger.completeReceive(before.id, [], before.plan).durable;
-        return { account: before.account, remainder: 'return' };
-      }
-      const info = wallet.inspect(text);
-      requireFace(wallet, info, atLeast());
-      const account = oneShotAccount(info.claims);
-      const to = { account, accountKind: 'token', purpose: 'pay' } as const;
-      const { operation } = await deposits.deposit(info, to, credential.source?.());
-      return { account: operation.account, remainder: 'return' };
+      if (credential.kind === 'token') return payerOfToken(credential, atLeast);
+      if (credential.kind === 'key') return { account: accountOfApiKey(credential), remainder: 'keep' };
+      const account = accountOfNpub(credential);
+      if (ledger.account(account) === undefined) throw paymentRequired(wallet, atLeast(), most());
+      return { account, remainder: 'keep' };
     },
     account: async (credential, creation) => {
       if (credential.kind === 'key') return accountOfApiKey(credential);

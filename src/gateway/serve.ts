@@ -35,7 +35,8 @@ export function createServe(parts: ServeParts): (request: InferenceRequest) => P
     const least = () => leastCost(asked, first);
     if (maxCost !== undefined) requireRoom(maxCost, asked, first);
     if (credential?.kind !== 'token' || credential.remainder === 'keep') {
-      const payer = await payers.resolve(credential, least, () => mostCost(asked, first));
+      const found = payers.resolve(credential, least, () => mostCost(asked, first));
+      const payer = found instanceof Promise ? await found : found;
       rateLimit.admit(payer.account);
       const { idempotencyKey } = request;
       if (idempotencyKey !== undefined) {

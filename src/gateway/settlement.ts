@@ -1,5 +1,5 @@
 /** Settlement: one hold, charged exactly once, whichever of end, failure, departure or disposal comes first. */
-import { NodeError } from '../base/error.ts';
+import { NodeError, invariant } from '../base/error.ts';
 import type { AccountId, RequestId } from '../base/id.ts';
 import type { Logger } from '../base/log.ts';
 import { type Msat, ZERO, minMsat } from '../base/money.ts';
@@ -10,8 +10,19 @@ import { NO_COST, chargedCost, makeReceipt } from './bill.ts';
 import type { Holds } from './holds.ts';
 import type { Receipt } from './request.ts';
 
+/** What the hold came to: known at once, and true once it is on disk. */
+export interface Settled {
+  receipt: Receipt;
+  durable: Promise<void> | undefined;
+}
+
 export interface Settlement {
   readonly model: string;
+  /**
+   * Charges what was used, or frees the hold where nothing was. For the answer that is put together while its bill
+   * goes to the disk; throws what the other two reject with.
+   */
+  end: (usage: Usage | undefined) => Settled;
   /** Charges what was used; resolves when it is on disk. The second call gives the first one's receipt. */
   charge: (usage: Usage) => Promise<Receipt>;
   /** Nothing was produced: the hold is free again at once, cost 0. */
@@ -41,9 +52,16 @@ export function createSettlement(parts: {
   const { model, price, promptTokens, most, msatPerUsd, maxCost } = terms;
 
   let settled: Promise<Receipt> | undefined;
+  let ended: Settled | undefined;
 
-  function once(settle: () => Promise<Receipt>): Promise<Receipt> {
-    return (settled ??= settle());
+  async function told({ receipt, durable }: Settled): Promise<Receipt> {
+    await durable;
+    return receipt;
+  }
+
+  function once(settle: () => Settled): Promise<Receipt> {
+    return (settled ??=
+      ended === undefined ? new Promise((resolve) => resolve(told(settle()))) : told(ended));
   }
 
   function believed(usage: Usage): Usage {
@@ -61,24 +79,25 @@ export function createSettlement(parts: {
     };
   }
 
-  async function charged(reported: Usage): Promise<Receipt> {
+  function charged(reported: Usage): Settled {
     const usage = believed(reported);
     const price_ = cost(usage, price);
     // Forgotten first: a ledger that cannot be written now throws, and the hold must then end with its lease.
     holds.forget(holdId);
     const owed = maxCost === undefined ? price_.total : minMsat(price_.total, maxCost);
     const result = ledger.settle(holdId, owed);
-    if (result.outcome === 'closed') return lapsed(usage);
-    await result.durable;
+    if (result.outcome === 'closed') return { receipt: lapsed(usage), durable: undefined };
     const charged = chargedCost(price_, result.charged, msatPerUsd);
-    return makeReceipt(requestId, model, usage, charged, result.available);
+    const receipt = makeReceipt(requestId, model, usage, charged, result.available);
+    return { receipt, durable: result.durable };
   }
 
-  async function freed(): Promise<Receipt> {
+  function freed(): Settled {
     holds.forget(holdId);
     const result = ledger.release(holdId);
-    if (result.outcome === 'settled') await result.durable;
-    return makeReceipt(requestId, model, NO_USAGE, NO_COST, ledger.account(account)?.available ?? ZERO);
+    const available = ledger.account(account)?.available ?? ZERO;
+    const receipt = makeReceipt(requestId, model, NO_USAGE, NO_COST, available);
+    return { receipt, durable: result.outcome === 'settled' ? result.durable : undefined };
   }
 
   /** The lease ran out although the request lived: the money is free again, and what was served is the node's loss. */
@@ -89,6 +108,10 @@ export function createSettlement(parts: {
 
   return {
     model,
+    end: (usage) => {
+      invariant(settled === undefined && ended === undefined, 'a hold ends once');
+      return (ended = usage === undefined ? freed() : charged(usage));
+    },
     charge: (usage) => once(() => charged(usage)),
     free: () => once(freed),
     estimate: (completionTokens) => ({ promptTokens, cachedTokens: 0, completionTokens, estimated: true }),

@@ -18,7 +18,7 @@ export interface StreamParts {
   work: Cancel;
   settlement: Settlement;
   /** Turns what is left of a one-shot payment into change, once settled. */
-  withChange: (receipt: Receipt) => Receipt | Promise<Receipt>;
+  makeChange: ((receipt: Receipt) => Promise<Receipt>) | undefined;
   /** Answers asked for at once. */
   choices: number;
   /** False only if the client asked for a stream without usage. */
@@ -61,7 +61,7 @@ const DONE = Buffer.from('data: [DONE]\n\n');
 const frame = (value: unknown): Buffer => Buffer.from(`data: ${JSON.stringify(value)}\n\n`);
 
 export function streamAnswer(parts: StreamParts): Answer {
-  const { upstream, work, settlement, withChange, includeUsage, gone, drains, clock, log } = parts;
+  const { upstream, work, settlement, makeChange, includeUsage, gone, drains, clock, log } = parts;
   const source = chunksOf(upstream)[Symbol.asyncIterator]();
   const stream = createChatStream({ choices: parts.choices });
   const ready: Buffer[] = [];
@@ -77,7 +77,8 @@ export function streamAnswer(parts: StreamParts): Answer {
     const usage = usageOf(facts, settlement);
     const charged = usage ? settlement.charge(usage) : settlement.free();
     settled(charged);
-    return withChange(await charged);
+    const receipt = await charged;
+    return makeChange ? makeChange(receipt) : receipt;
   }
 
   /** The frames that end every stream: the bill and [DONE], or a plain word that it did not end. */
@@ -205,7 +206,7 @@ const head = (facts: StreamFacts, model: string): Record<string, unknown> => ({
 
 /** Reads a stream to its end in memory; any failure is thrown, because nothing has been delivered yet. */
 export async function heldStream(parts: StreamParts): Promise<{ body: Buffer; receipt: Receipt }> {
-  const { upstream, work, settlement, withChange, includeUsage } = parts;
+  const { upstream, work, settlement, makeChange, includeUsage } = parts;
   const stream = createChatStream({ choices: parts.choices });
   const kept: Buffer[] = [];
   let bytes = 0;
@@ -230,7 +231,8 @@ export async function heldStream(parts: StreamParts): Promise<{ body: Buffer; re
     throw new NodeError('upstream_error', 'The AI server broke off its answer. Nothing was charged.');
   }
   const usage = usageOf(facts, settlement);
-  const receipt = await withChange(usage ? await settlement.charge(usage) : await settlement.free());
+  const charged = await (usage ? settlement.charge(usage) : settlement.free());
+  const receipt = makeChange ? await makeChange(charged) : charged;
   if (!facts.finishSeen) kept.push(finishFrame(facts, settlement));
   if (includeUsage) kept.push(usageFrame(facts, settlement.model, receipt));
   kept.push(DONE);

@@ -7,12 +7,16 @@ import { answerMembers, fullUsageMembers, usageMembers } from './bill.ts';
 import type { Receipt } from './request.ts';
 import { type Settlement, brokenOff } from './settlement.ts';
 
-/** Throws NodeError with cost 0 for whatever is not a usable answer. */
+/**
+ * Throws NodeError with cost 0 for whatever is not a usable answer. The answer is put together while its bill goes to
+ * the disk; it is given away once that is there.
+ * @param makeChange turns what is left of a one-shot payment into change, once settled
+ */
 export async function wholeAnswer(
   upstream: UpstreamAnswer,
   work: Cancel,
   settlement: Settlement,
-  withChange: (receipt: Receipt) => Receipt | Promise<Receipt>,
+  makeChange: ((receipt: Receipt) => Promise<Receipt>) | undefined,
 ): Promise<{ body: string; receipt: Receipt }> {
   let completion: Completion;
   try {
@@ -24,7 +28,18 @@ export async function wholeAnswer(
     throw brokenOff(error);
   }
   const usage = completion.empty ? undefined : (completion.usage ?? settlement.estimate(completion.estimate));
-  const receipt = await withChange(usage ? await settlement.charge(usage) : await settlement.free());
-  const billed = completion.usage ? usageMembers(receipt) : fullUsageMembers(receipt);
-  return { body: completion.withMembers(answerMembers(receipt), billed), receipt };
+  const { receipt, durable } = settlement.end(usage);
+  if (makeChange === undefined) {
+    const body = billed(completion, receipt);
+    await durable;
+    return { body, receipt };
+  }
+  await durable;
+  const changed = await makeChange(receipt);
+  return { body: billed(completion, changed), receipt: changed };
+}
+
+function billed(completion: Completion, receipt: Receipt): string {
+  const usage = completion.usage ? usageMembers(receipt) : fullUsageMembers(receipt);
+  return completion.withMembers(answerMembers(receipt), usage);
 }

@@ -49,15 +49,9 @@ export function reply(
   extra: readonly string[] = [],
 ): void {
   if (res.headersSent || res.destroyed) return;
-  const length = String(Buffer.byteLength(body));
-  res.writeHead(status, [
-    ...commonHeaders(id),
-    'content-type',
-    contentType,
-    'content-length',
-    length,
-    ...extra,
-  ]);
+  const headers = commonHeaders(id);
+  headers.push('content-type', contentType, 'content-length', String(Buffer.byteLength(body)), ...extra);
+  res.writeHead(status, headers);
   res.end(res.req.method === 'HEAD' ? undefined : body);
 }
 

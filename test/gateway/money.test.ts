@@ -4,7 +4,7 @@ import { ZERO } from '../../src/base/money.ts';
 import { Secret } from '../../src/base/secret.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { type SwapOutcome } from '../../src/wallet/wallet.ts';
-import { A, B, type Till, newTill, outcome, refuses, settleDown, signs, token } from './kit.ts';
+import { A, B, type Till, newTill, outcome, payerOf, refuses, settleDown, signs, token } from './kit.ts';
 
 const text = async (paid: Promise<{ token: Secret }>): Promise<string> => (await paid).token.reveal();
 const keyed = (key: string, request: string) => ({ key, request });
@@ -171,7 +171,7 @@ test('a token that the mint refused, but did not call spent, is never called spe
     'token_already_claimed',
   );
   const once = { ...bearer('good'), remainder: 'return' } as const;
-  expect(await outcome(till.payers.resolve(once, () => ZERO))).toBe('token_already_claimed');
+  expect(await outcome(payerOf(till, once, () => ZERO))).toBe('token_already_claimed');
   expect(await outcome(till.accounts.create(new Secret(token(5, 'good')), {}))).toMatchObject({
     balance: 5_000,
   });
@@ -227,20 +227,20 @@ test('a one-shot payment that was credited late pays for the request that is sen
   const till = await newTill();
   const answer = slowSwap(till);
   const once = { ...bearer('late'), remainder: 'return' } as const;
-  const first = outcome(till.payers.resolve(once, () => ZERO));
+  const first = outcome(payerOf(till, once, () => ZERO));
   await settleDown();
   await till.clock.advance(20_000);
   expect(await first).toBe('mint_unreachable');
   answer();
   await settleDown();
-  const { account, remainder } = await till.payers.resolve(once, () => ZERO);
+  const { account, remainder } = await payerOf(till, once, () => ZERO);
   expect(remainder).toBe('return');
   till.spendFrom(account, 1_000);
-  expect(await outcome(till.payers.resolve(once, () => ZERO))).toBe('token_already_spent');
+  expect(await outcome(payerOf(till, once, () => ZERO))).toBe('token_already_spent');
 
-  await till.payers.resolve({ ...bearer('claimed'), remainder: 'return' }, () => ZERO);
+  await payerOf(till, { ...bearer('claimed'), remainder: 'return' }, () => ZERO);
   await till.accounts.claimChange(new Secret(token(5, 'claimed')));
-  const claimed = till.payers.resolve({ ...bearer('claimed'), remainder: 'return' }, () => ZERO);
+  const claimed = payerOf(till, { ...bearer('claimed'), remainder: 'return' }, () => ZERO);
   expect(await outcome(claimed)).toBe('token_already_spent');
 });
 
@@ -255,7 +255,7 @@ test('change that was made comes before what its fees gave back, which comes onc
   });
   till.wallet.planReceive = async (info) => ({ ...(await planReceive(info)), amounts: [8] });
   const once = { kind: 'token', token: original, remainder: 'return' } as const;
-  const { account } = await till.payers.resolve(once, () => ZERO);
+  const { account } = await payerOf(till, once, () => ZERO);
   till.spendFrom(account, 1_000);
   till.wallet.answers.push(
     () => ({ outcome: 'unresolved' }),

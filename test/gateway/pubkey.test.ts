@@ -7,7 +7,7 @@ import { createChildKeys } from '../../src/gateway/child-keys.ts';
 import { createOnce } from '../../src/gateway/idempotency.ts';
 import { createLookUps } from '../../src/gateway/lookup.ts';
 import type { Credential } from '../../src/gateway/request.ts';
-import { type Till, newTill, outcome, refuses, token } from './kit.ts';
+import { type Till, newTill, outcome, payerOf, refuses, token } from './kit.ts';
 import { expectAllBooked, newLightningTill } from './lightning-kit.ts';
 
 const PUBKEY = 'ab'.repeat(32);
@@ -32,7 +32,7 @@ const childKeysOf = ({ ledger, payers }: Till) =>
 test('a public key that never deposited has a balance of 0 and is asked to pay', async () => {
   const till = await newTill();
   expect(await till.accounts.info(ALICE)).toMatchObject({ spendable: 0, children: [] });
-  expect(await outcome(till.payers.resolve(ALICE, () => msat(7)))).toBe('payment_required');
+  expect(await outcome(payerOf(till, ALICE, () => msat(7)))).toBe('payment_required');
   expect(await outcome(till.accounts.refund(ALICE))).toBe('nothing_to_refund');
   const asked = childKeysOf(till).create(ALICE, { count: 1, terms: {} });
   expect(await outcome(asked)).toBe('insufficient_balance');
@@ -45,7 +45,7 @@ test('its first deposit makes the account, further ones add to it, the same toke
   expect(await topUp(till, 7, 'second')).toEqual({ credited: 7_000, replayed: false });
   expect(await topUp(till, 5, 'first')).toEqual({ credited: 5_000, replayed: true });
   expect(await till.balance(ALICE)).toBe(12_000);
-  expect(await till.payers.resolve(ALICE, () => ZERO)).toEqual({
+  expect(await payerOf(till, ALICE, () => ZERO)).toEqual({
     account: accountOfPubkey(PUBKEY),
     remainder: 'keep',
   });
@@ -77,7 +77,7 @@ test('nothing that is told about the account opens it: not its name, and not the
   ];
   for (const text of [name.reveal(), PUBKEY, `sk-${PUBKEY}`, token(5, 'first')]) {
     for (const credential of asBearer(text)) {
-      expect(await outcome(till.payers.resolve(credential, () => ZERO))).toMatch(
+      expect(await outcome(payerOf(till, credential, () => ZERO))).toMatch(
         /^(invalid_api_key|invalid_cashu_token|token_already_spent)$/,
       );
       expect(await outcome(till.accounts.refund(credential))).toBe('invalid_api_key');
