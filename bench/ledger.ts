@@ -40,6 +40,7 @@ async function cycles(ledger: Ledger, count: number, writers: number): Promise<n
     for (let i = next++; i < count; i = next++) {
       const held = ledger.hold({ id: `r${i}`, account: accountAt(i % ACCOUNTS), amount: msat(2_000) });
       if (held.outcome !== 'held') throw new Error(held.outcome);
+      ledger.hurry();
       await held.durable;
       const settled = ledger.settle(`r${i}`, msat(10));
       if (settled.outcome === 'settled') await settled.durable;

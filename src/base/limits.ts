@@ -293,7 +293,7 @@ export const LIMITS = {
     groupEntriesMax: 2_048,
     /** Sealed tokens are large; a bigger group would only keep the others waiting. */
     groupCharsMax: 1 * MiB,
-    /** So long a hold waits for a settlement to go to the disk with; its request waits for the AI server meanwhile. */
+    /** So long, twice that at most, a hold waits for company on its way to the disk; its request waits for the AI server. */
     holdWaitMs: 10,
     /** HEAD follows a mirrored journal at this distance. */
     headTrailMs: 50,

@@ -64,6 +64,8 @@ async function askOne(
     keyedBy(request, payer),
     request.maxCost,
   );
+  // A stream's first byte may come soon, and waits for the hold.
+  if (facts.stream) ledger.hurry();
   request.held?.(held.amount);
   if (facts.stream && request.delivery === 'live') request.streaming?.();
   const settlement = createSettlement({
@@ -88,7 +90,7 @@ async function askOne(
   const { stream } = facts;
   const includeUsage = facts.includeUsage !== false;
   const work = newCancel();
-  const upstream = await begin(ledger, request, facts, offer, held, work, settlement.free);
+  const upstream = await begin(request, facts, offer, held, work, settlement.free);
 
   const makeChange =
     payer.remainder === 'return'
@@ -129,7 +131,6 @@ async function askOne(
  * charge is on disk, and that comes after its hold.
  */
 async function begin(
-  ledger: Ledger,
   request: InferenceRequest,
   facts: ChatRequestFacts,
   offer: PricedOffer,
@@ -145,10 +146,7 @@ async function begin(
   try {
     const body = facts.bodyFor({ model: offer.upstreamId, forceUsage: stream, maxTokens: held.maxTokens });
     const answer = await offer.upstream.complete({ path: `/${request.endpoint}`, body, stream, work });
-    if (stream) {
-      ledger.hurry();
-      await held.durable;
-    }
+    if (stream) await held.durable;
     return answer;
   } catch (error) {
     cancel(work);

@@ -45,13 +45,13 @@ export async function ifExists<T>(read: Promise<T>): Promise<T | undefined> {
   });
 }
 
-/** Both finish before a failure of either is told: nobody closes a file under a write. */
+/** Both finish before a failure of either is told, the first one's before the other's: nobody closes a file under a write. */
 export async function both(one: Promise<unknown>, other: Promise<unknown> | undefined): Promise<void> {
-  // Heard at once, whenever it fails; the failure itself is told below.
-  other?.catch(() => undefined);
+  const ended = other?.catch(() => undefined);
   try {
     await one;
   } finally {
-    await other;
+    await ended;
   }
+  await other;
 }

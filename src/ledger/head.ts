@@ -66,7 +66,8 @@ export function trailHead(file: HeadFile): { note: (head: Head) => undefined; cl
 
   async function write(): Promise<void> {
     timer = undefined;
-    if (newest === undefined) return;
+    // After a failure the other slot may be the last one that can be read.
+    if (newest === undefined || failure !== undefined) return;
     const head = newest;
     newest = undefined;
     await file.write(head).catch((error: unknown) => {

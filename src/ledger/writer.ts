@@ -12,7 +12,7 @@ import type { Witness } from './witness.ts';
 export interface Writer {
   /**
    * Queues one entry; resolves when it is on disk. Everyone in a group shares one promise. A `patient` entry goes with
-   * the next one that is not, or alone after LIMITS.ledger.holdWaitMs.
+   * the next one that is not, or alone after one or two times LIMITS.ledger.holdWaitMs.
    */
   append: (line: string, sequence: number, patient?: boolean) => Promise<void>;
   /** Begins to write what waits for company. */

@@ -23,6 +23,7 @@ async function main(dir: string): Promise<void> {
       process.stdout.write(`credit ${lane}\n`);
       const held = ledger.hold({ id: name, account, amount: msat(3_000) });
       if (held.outcome !== 'held') throw new Error(held.outcome);
+      ledger.hurry();
       await held.durable;
       const settled = ledger.settle(name, msat(1_000));
       if (settled.outcome !== 'settled') throw new Error(settled.outcome);

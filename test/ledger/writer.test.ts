@@ -7,6 +7,8 @@ import { createWriter } from '../../src/ledger/writer.ts';
 /** A writer over a database that keeps each group's lines, and a clock whose sleepers wake when they are told to. */
 function writing() {
   const groups: string[][] = [];
+  const batches: [string, string][][] = [];
+  const noted: number[] = [];
   const sleepers: { ms: number; wake: () => void }[] = [];
   let disk = Promise.resolve();
   let n = 0;
@@ -19,15 +21,22 @@ function writing() {
     return {
       put: (...one: [string, string]) => puts.push(one),
       write: async () => {
-        for (const one of puts) await put(...one);
+        batches.push(puts);
+        await put(...puts.at(-1)!);
       },
     };
   };
   const writer = createWriter({
     db: { put, batch } as never,
-    witness: { copy: undefined, note: () => undefined },
+    witness: {
+      copy: undefined,
+      note: ({ n: last }) => {
+        expect(groups.flat()).toHaveLength(last);
+        noted.push(last);
+      },
+    },
     head: { n: 0, hash: '' },
-    checkpoint: () => [],
+    checkpoint: () => [{ type: 'put', key: 'rows', value: `the fold of ${n}` }],
     onCheckpoint: () => undefined,
     onPoison: () => undefined,
     clock: {
@@ -40,6 +49,8 @@ function writing() {
   return {
     writer,
     groups,
+    batches,
+    noted,
     sleepers,
     add: (line: string, patient?: boolean) => writer.append(line, ++n, patient),
     /** Until it is told to go on, the disk writes nothing. */
@@ -118,10 +129,33 @@ test('what comes while a group is being written is the next group, and a full on
   expect(writer.queued()).toBe(0);
 });
 
-test('a writer that ends takes the patient entries along, in the batch of its checkpoint', async () => {
+test('a group that is full is written although all of it is patient', async () => {
+  const { add, groups, noted } = writing();
+  for (let i = 0; i <= LIMITS.ledger.groupEntriesMax; i++) void add(`hold ${i}`, PATIENT);
+  await turns();
+  expect(groups.map(({ length }) => length)).toEqual([LIMITS.ledger.groupEntriesMax]);
+  await add('settle 0');
+  expect(groups.at(-1)).toEqual([`hold ${LIMITS.ledger.groupEntriesMax}`, 'settle 0']);
+  expect(noted).toEqual([LIMITS.ledger.groupEntriesMax, LIMITS.ledger.groupEntriesMax + 2]);
+});
+
+test('patient entries fail with all others once a write has failed', async () => {
   const { add, groups, writer } = writing();
+  const held = add('hold', PATIENT);
+  writer.poison(new Error('no space'));
+  await expect(held).rejects.toMatchObject({ code: 'storage_unavailable' });
+  writer.hurry();
+  await turns();
+  expect(groups).toEqual([]);
+});
+
+test('a writer that ends takes the patient entries along, in the batch of its checkpoint', async () => {
+  const { add, groups, batches, writer } = writing();
   const held = add('hold', PATIENT);
   await writer.finish();
   await held;
   expect(groups).toEqual([['hold']]);
+  expect(batches.map((puts) => puts.map(([key, value]) => (key === 'rows' ? value : 'group')))).toEqual([
+    ['the fold of 1', 'group'],
+  ]);
 });
