@@ -54,14 +54,14 @@ export function createSettlement(parts: {
   let settled: Promise<Receipt> | undefined;
   let ended: Settled | undefined;
 
-  async function told({ receipt, durable }: Settled): Promise<Receipt> {
+  async function told(settle: () => Settled): Promise<Receipt> {
+    const { receipt, durable } = settle();
     await durable;
     return receipt;
   }
 
   function once(settle: () => Settled): Promise<Receipt> {
-    return (settled ??=
-      ended === undefined ? new Promise((resolve) => resolve(told(settle()))) : told(ended));
+    return (settled ??= told(() => ended ?? settle()));
   }
 
   function believed(usage: Usage): Usage {

@@ -97,8 +97,7 @@ export function createWriter(options: {
     const value = sealValue(key, text);
     const stored = withCheckpoint ? putCheckpoint(hash, { key, value }) : db.put(key, value, { sync: true });
     await both(stored, witness.copy?.(text, next));
-    const noted = witness.note(next);
-    if (noted !== undefined) await noted;
+    await witness.note(next);
     head = next;
   }
 

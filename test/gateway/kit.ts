@@ -171,11 +171,11 @@ export async function newTill(wrap: (ledger: Ledger) => Ledger = (ledger) => led
 
 export type Till = Awaited<ReturnType<typeof newTill>>;
 
-/** Code of the NodeError that a promise rejects with, or what it resolves to. */
 /** Who pays for a request with this credential; whatever is thrown on the way rejects. */
 export const payerOf = async (till: Till, ...asked: Parameters<Till['payers']['resolve']>) =>
   till.payers.resolve(...asked);
 
+/** Code of the NodeError that a promise rejects with, or what it resolves to. */
 export const outcome = async <T>(promise: Promise<T>): Promise<T | string> =>
   promise.catch((error: unknown) => (error instanceof NodeError ? error.code : String(error)));
 
