@@ -8,7 +8,7 @@
  */
 import { type PaidNode, startPaidNode } from './paid-node.ts';
 import { type Running, freePort, pinSelf, pinned, startProcess, stopAll } from './processes.ts';
-import { addedP50, cpuOf, cpuRatio, paired, rpsOf, scenario } from './scenario.ts';
+import { type Samples, addedP50, cpuOf, cpuRatio, paired, rpsOf, scenario } from './scenario.ts';
 import { CHUNKS } from './upstream.ts';
 import { type WrapRates, measureWraps } from './wraps.ts';
 
@@ -56,6 +56,14 @@ async function wraps(): Promise<WrapRates> {
   return rates;
 }
 
+/** Milliseconds that are added, and the part of its core that the raw proxy alone keeps busy at this load. */
+const addedAt = (samples: Samples): { ms: number; raw_core_share: number } => ({
+  ms: round(addedP50(samples)),
+  raw_core_share: round((rpsOf(samples.raw) * cpuOf(samples.raw)) / 1e6),
+});
+
+const round = (value: number): number => Math.round(value * 1000) / 1000;
+
 async function main(): Promise<void> {
   pinSelf(1);
   if (args.includes('--wraps')) {
@@ -95,17 +103,20 @@ async function main(): Promise<void> {
 
   const slow = await upstream(60);
   const slowTargets = await proxies(slow.port);
-  const slowly = (name: string, spreadMs: number) =>
+  const slowly = (clients: number, name: string, spreadMs: number) =>
     scenario(
-      `JSON, upstream takes 60 ms, 100 clients ${name}`,
+      `JSON, upstream takes 60 ms, ${clients} clients ${name}`,
       { raw: slowTargets.raw, paid: slowTargets.paid },
       slowTargets.paid.key,
       say,
-      { stream: false, connections: 100, stop: { seconds }, spreadMs, unit: 'request', rounds },
+      { stream: false, connections: clients, stop: { seconds }, spreadMs, unit: 'request', rounds },
     );
-  const delayed = await slowly('of their own', 60);
+  const delayed = await slowly(100, 'of their own', 60);
+  // Waiting grows with what the core has to do already, so fewer clients tell more about a machine that is slow.
+  const third = await slowly(33, 'of their own', 60);
+  const few = await slowly(15, 'of their own', 60);
   // Their requests come in one burst, and whoever is last waits for the work of all.
-  const inStep = await slowly('in step', 0);
+  const inStep = await slowly(100, 'in step', 0);
   const slowBookErrors = await checkBooks(slowTargets.paid);
   await Promise.all([
     slowTargets.paid.close(),
@@ -115,10 +126,9 @@ async function main(): Promise<void> {
   ]);
 
   const wrapRates = await wraps();
-  const errors = [json, sse, delayed, inStep]
+  const errors = [json, sse, delayed, third, few, inStep]
     .flatMap((samples) => [...(samples.raw ?? []), ...(samples.paid ?? [])])
     .reduce((sum, sample) => sum + sample.errors, bookErrors + slowBookErrors);
-  const round = (value: number): number => Math.round(value * 1000) / 1000;
   const result = {
     ratios: {
       paid_json_vs_raw: round(cpuRatio(json.raw, json.paid)),
@@ -128,6 +138,11 @@ async function main(): Promise<void> {
     },
     added_p50_ms: round(addedP50(delayed)),
     added_p50_in_step_ms: round(addedP50(inStep)),
+    added_p50_by_clients: {
+      15: addedAt(few),
+      33: addedAt(third),
+      100: addedAt(delayed),
+    },
     cpu_micros: {
       json: {
         raw: round(cpuOf(json.raw)),

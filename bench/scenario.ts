@@ -11,6 +11,8 @@ export interface Sample {
   errors: number;
 }
 export type Variant = 'raw' | 'paid' | 'express';
+/** Of each variant that was measured, one per round. */
+export type Samples = Partial<Record<Variant, Sample[]>>;
 
 const prompt = 'word '.repeat(190).trim();
 const body = (stream: boolean): string =>
@@ -55,8 +57,8 @@ export async function scenario(
   key: string,
   say: (line: string) => void,
   options: Parameters<typeof measure>[2] & { unit: string; rounds: number },
-): Promise<Partial<Record<Variant, Sample[]>>> {
-  const samples: Partial<Record<Variant, Sample[]>> = {};
+): Promise<Samples> {
+  const samples: Samples = {};
   const entries = Object.entries(targets) as [Variant, Running][];
   for (const [variant, target] of entries) {
     await measure(target, variant === 'paid' ? key : undefined, {
@@ -116,5 +118,4 @@ export function paired(
 }
 export const cpuRatio = (a: Sample[] | undefined, b: Sample[] | undefined): number =>
   paired(a, b, (x, y) => x.cpu / y.cpu);
-export const addedP50 = ({ paid, raw }: Partial<Record<Variant, Sample[]>>): number =>
-  paired(paid, raw, (x, y) => x.p50 - y.p50);
+export const addedP50 = ({ paid, raw }: Samples): number => paired(paid, raw, (x, y) => x.p50 - y.p50);

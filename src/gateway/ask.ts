@@ -79,10 +79,7 @@ async function askOne(
       model: offer.modelId,
       price: offer.price,
       promptTokens: facts.promptTokens,
-      most: mostUsage(
-        { ...ceilingRequest(facts), maxOutputTokens: held.maxTokens ?? facts.maxTokens },
-        offer,
-      ),
+      most: mostUsage({ maxOutputTokens: held.maxTokens ?? facts.maxTokens, choices: facts.choices }, offer),
       msatPerUsd: rate.msatPerUsd(),
       maxCost: request.maxCost,
     },

@@ -40,24 +40,24 @@ export interface Account {
   /** Where refunds are made: the mint and unit that the money came from. */
   mint: string;
   unit: Unit;
-  refundAddress?: string;
+  refundAddress?: string | undefined;
   /** Unix seconds after which the key pays for nothing (its balance can still be refunded). */
-  validityDate?: number;
+  validityDate?: number | undefined;
   /** Most msat this key may ever spend. */
-  balanceLimit?: Msat;
+  balanceLimit?: Msat | undefined;
   /** `daily`, `weekly` or `monthly` (UTC): the limit is counted anew. */
-  balanceLimitReset?: string;
+  balanceLimitReset?: string | undefined;
   /** First day of the period that the limit is being counted in, and what had been spent before it. */
-  limitPeriod?: string;
-  limitSpentBefore?: Msat;
+  limitPeriod?: string | undefined;
+  limitSpentBefore?: Msat | undefined;
   /** Latest refund or change, handed out again until money arrives anew. */
-  lastRefund?: OperationId;
+  lastRefund?: OperationId | undefined;
   /** Journal entry that moved money of this account last; each such entry names the one before it. */
-  lastEntry?: number;
+  lastEntry?: number | undefined;
   /** Set on a child key: whose money it spends. `available` and `held` are the parent's then. */
-  parent?: AccountId;
+  parent?: AccountId | undefined;
   /** Ids of the only models that a child key may ask for. */
-  models?: string[];
+  models?: string[] | undefined;
 }
 
 /**
