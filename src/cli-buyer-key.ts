@@ -3,6 +3,7 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { EXIT, ExitError, NodeError } from './base/error.ts';
 import { LIMITS } from './base/limits.ts';
+import { ifExists, unreadable } from './base/missing.ts';
 import { Secret } from './base/secret.ts';
 import { buyerDir } from './cli-buyer-dir.ts';
 import type { CliIo } from './cli-context.ts';
@@ -50,14 +51,17 @@ export async function buyerKey(
 }
 
 async function readSecret(file: string, option: string): Promise<Secret> {
-  const info = await stat(file).catch(() => undefined);
+  const refuse = (cause: unknown): never => {
+    throw new ExitError(EXIT.refused, `${option}: ${unreadable(file, cause)}`, cause);
+  };
+  const info = await ifExists(stat(file)).catch(refuse);
   if (info?.isFile() !== true) throw new ExitError(EXIT.usage, `${option}: there is no file at ${file}`);
   if (modeCounts && (info.mode & 0o077) !== 0) {
     throw new ExitError(EXIT.refused, `${file} can be read by others; run: chmod 600 ${file}`);
   }
   if (info.size > LIMITS.token.charsMax)
     throw new ExitError(EXIT.refused, `${file} is too large for a secret`);
-  return new Secret((await readFile(file, 'utf8')).trim());
+  return new Secret((await readFile(file, 'utf8').catch(refuse)).trim());
 }
 
 function keyOf(secret: Secret, where: string): NodeKey {

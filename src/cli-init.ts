@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import type { Command } from 'commander';
 import { EXIT, ExitError } from './base/error.ts';
+import { ifExists } from './base/missing.ts';
 import { type CliIo, type CommandContext, type CommonOptions, withConfig } from './cli-context.ts';
 import { list } from './cli-output.ts';
 import { NODE_TEMPLATE } from './cli-template.ts';
@@ -82,7 +83,7 @@ const BACKUP =
 /** A seed without its ledger, or the reverse, is a lost half: making the other anew would hide the loss. */
 async function refuseHalfNode(config: Config): Promise<void> {
   const exists = async (name: string): Promise<boolean> =>
-    (await stat(join(config.data_dir, name)).catch(() => undefined)) !== undefined;
+    (await ifExists(stat(join(config.data_dir, name)))) !== undefined;
   const [seed, ledger] = [await exists('seed'), await exists('ledger')];
   if (seed === ledger) return;
   const [have, lack] = seed ? ['seed', 'ledger'] : ['ledger', 'seed'];
@@ -94,7 +95,7 @@ async function refuseHalfNode(config: Config): Promise<void> {
 
 /** A directory for one user only; one that exists keeps its mode. */
 async function makePrivate(dir: string): Promise<void> {
-  if ((await stat(dir).catch(() => undefined)) !== undefined) return;
+  if ((await ifExists(stat(dir))) !== undefined) return;
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await chmod(dir, 0o700);
 }

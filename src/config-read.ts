@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { LineCounter, parseDocument } from 'yaml';
 import { EXIT, ExitError } from './base/error.ts';
 import { LIMITS } from './base/limits.ts';
+import { ifExists, unreadable } from './base/missing.ts';
 import { type Problem, nearest, refuse, unknownKeyMessage } from './config-problem.ts';
 import { type JsonSchema, settingsJsonSchema } from './config-schema.ts';
 
@@ -14,7 +15,7 @@ const PREFIX = 'ROUTSTR_';
 
 /** The file as plain data. JSON is read by the same parser, because YAML 1.2 contains it. */
 export async function readConfigFile(file: string): Promise<unknown> {
-  const info = await stat(file).catch(() => undefined);
+  const info = await readable(file, ifExists(stat(file)));
   if (info === undefined) {
     throw new ExitError(EXIT.refused, `config: no file at ${file}; run: routstr-node init --config ${file}`);
   }
@@ -22,8 +23,13 @@ export async function readConfigFile(file: string): Promise<unknown> {
   if (info.size > LIMITS.config.fileBytesMax) {
     refuse([{ path: 'config', message: `${file} is larger than ${LIMITS.config.fileBytesMax} bytes` }]);
   }
-  return parseText(await readFile(file, 'utf8'), file);
+  return parseText(await readable(file, readFile(file, 'utf8')), file);
 }
+
+const readable = <T>(file: string, read: Promise<T>): Promise<T> =>
+  read.catch((cause: unknown) => {
+    throw new ExitError(EXIT.refused, `config: ${unreadable(file, cause)}`, cause);
+  });
 
 /** Variables (`ROUTSTR_LISTEN__PORT`) and then flags (`listen.port`) over the file. Scalars only. */
 export function applyOverrides(

@@ -4,6 +4,7 @@ import { platform } from 'node:os';
 import { join, resolve } from 'node:path';
 import { NodeError } from './base/error.ts';
 import { LIMITS } from './base/limits.ts';
+import { ifExists, unreadable } from './base/missing.ts';
 import { Secret } from './base/secret.ts';
 import { nodeKey } from './relay/key.ts';
 import type { Problem } from './config-problem.ts';
@@ -83,7 +84,11 @@ async function read(reference: string, place: { env: Env; baseDir: string }): Pr
     return value ? { secret: new Secret(value) } : { missing: `the environment variable ${name} is not set` };
   }
   const file = resolve(place.baseDir, reference.slice('file:'.length));
-  const info = await stat(file).catch(() => undefined);
+  return readFrom(file).catch((error: unknown) => ({ problem: unreadable(file, error) }));
+}
+
+async function readFrom(file: string): Promise<Found> {
+  const info = await ifExists(stat(file));
   if (info === undefined) return { missing: `there is no file at ${file}` };
   if (!info.isFile()) return { problem: `${file} is not a file` };
   if (modeCounts && (info.mode & 0o077) !== 0) {
@@ -91,7 +96,6 @@ async function read(reference: string, place: { env: Env; baseDir: string }): Pr
     return { problem: `${file} can be read by others (mode ${mode}); run: chmod 600 ${file}` };
   }
   if (info.size > LIMITS.config.secretBytesMax) return { problem: `${file} is too large for a secret` };
-  const value = (await readFile(file, 'utf8').catch(() => undefined))?.trim();
-  if (value === undefined) return { problem: `${file} cannot be read by this user` };
+  const value = (await readFile(file, 'utf8')).trim();
   return value === '' ? { problem: `${file} is empty` } : { secret: new Secret(value) };
 }

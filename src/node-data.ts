@@ -2,6 +2,7 @@
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EXIT, ExitError } from './base/error.ts';
+import { ifExists } from './base/missing.ts';
 import { createHmac } from 'node:crypto';
 import { type Sealer, createSealer } from './base/seal.ts';
 import { Secret } from './base/secret.ts';
@@ -108,11 +109,4 @@ export async function readNodeSecrets(config: Config): Promise<NodeSecrets> {
   };
 }
 
-const exists = async (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return false;
-      throw error;
-    },
-  );
+const exists = async (path: string): Promise<boolean> => (await ifExists(stat(path))) !== undefined;

@@ -3,7 +3,7 @@ import { open, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemRandom } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
-import { ifExists } from './files.ts';
+import { ifExists } from '../base/missing.ts';
 
 const ballastPath = (dir: string): string => join(dir, 'ballast');
 

@@ -37,14 +37,6 @@ export async function syncDirectory(dir: string): Promise<void> {
   }
 }
 
-/** What `read` gives, or undefined where there is no such file or directory. */
-export async function ifExists<T>(read: Promise<T>): Promise<T | undefined> {
-  return read.catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-}
-
 /** Both finish before a failure of either is told, the first one's before the other's: nobody closes a file under a write. */
 export async function both(one: Promise<unknown>, other: Promise<unknown> | undefined): Promise<void> {
   const ended = other?.catch(() => undefined);

@@ -3,8 +3,9 @@ import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { LIMITS } from '../base/limits.ts';
+import { ifExists } from '../base/missing.ts';
 import { refuse } from './database.ts';
-import { SYNCED, createSynced, ifExists, writeAll } from './files.ts';
+import { SYNCED, createSynced, writeAll } from './files.ts';
 
 /** The end of a journal, or a place in it: the group that ends with entry n. */
 export interface Head {

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { LIMITS } from '../base/limits.ts';
 import { sha256Hex } from '../base/id.ts';
+import { ifExists } from '../base/missing.ts';
 import { refuse } from './database.ts';
-import { ifExists } from './files.ts';
 import type { Head } from './head.ts';
 import { type Group, decodeGroup } from './journal.ts';
 

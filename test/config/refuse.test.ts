@@ -20,6 +20,20 @@ test('no configuration: says where it was looked for and what to do', async () =
   expect(await problems(MINIMAL, { cwd, file })).toEqual([`config: ${file} is not a file`]);
 });
 
+test('a configuration that cannot be read is not taken for one that is missing', async () => {
+  const cwd = temporaryDirectory();
+  writeFileSync(join(cwd, 'taken'), '');
+  const file = join(cwd, 'taken', 'node.yaml');
+  expect(await problems(MINIMAL, { cwd, file })).toEqual([`config: ${file} cannot be read (ENOTDIR)`]);
+});
+
+test.skipIf(process.getuid?.() === 0)('a configuration of another user', async () => {
+  const cwd = temporaryDirectory();
+  const file = join(cwd, 'other.yaml');
+  writeFileSync(file, JSON.stringify(MINIMAL), { mode: 0o000 });
+  expect(await problems(MINIMAL, { cwd, file })).toEqual([`config: ${file} cannot be read by this user`]);
+});
+
 test.each<[string, unknown, string[]]>([
   ['an empty file', '', ['mints: is required']],
   ['a list', '[1]', ['(file): must be a group of keys']],
@@ -191,6 +205,7 @@ test('a data directory open to every user is refused', async () => {
   expect((await load(MINIMAL, { cwd })).data_dir).toBe(join(cwd, 'data'));
   writeFileSync(join(cwd, 'plain'), '');
   expect(await problems({ ...MINIMAL, relays: RELAYS, data_dir: 'plain' }, { cwd })).toEqual([
+    `identity.nsec: ${join(cwd, 'plain', 'nsec')} cannot be read (ENOTDIR)`,
     `data_dir: ${join(cwd, 'plain')} is not a directory`,
   ]);
 });

@@ -92,6 +92,10 @@ test('secrets that are absent, empty, too large or of the wrong kind', async () 
   expect(await problems(keyed('file:none'), { cwd })).toEqual([
     `upstreams[0].api_key: there is no file at ${join(cwd, 'none')}`,
   ]);
+  write(join(cwd, 'taken'), KEY, 0o600);
+  expect(await problems(keyed('file:taken/key'), { cwd })).toEqual([
+    `upstreams[0].api_key: ${join(cwd, 'taken', 'key')} cannot be read (ENOTDIR)`,
+  ]);
   const file = write(join(cwd, 'key'), '\n');
   expect(await problems(keyed('file:key'), { cwd })).toEqual([`upstreams[0].api_key: ${file} is empty`]);
   write(file, 'x'.repeat(20_000));
