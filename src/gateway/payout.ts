@@ -105,6 +105,12 @@ export function createPayouts(parts: {
       promises.delete(id);
       throw unavailable('Mint service unavailable: nothing left your balance. Try again.');
     }
+    if (operation.state === 'blocked')
+      throw new NodeError(
+        'mint_quarantined',
+        'The mint answered this refund inconsistently. It is on record and the operator was alarmed.',
+        { metadata: { operation_id: id } },
+      );
     promise(operation, asked);
     throw unavailable(
       'Mint service unavailable: your refund is on record and is being made. Repeat the same request to get it.',
@@ -219,6 +225,11 @@ export function createPayouts(parts: {
     again: (id) => paidOut(id, true),
     promised: (account, amount) => {
       for (const [id, promised] of promises) {
+        // What an operator has to decide about is no answer to whoever asks for the rest.
+        if (current(id).state === 'blocked') {
+          promises.delete(id);
+          continue;
+        }
         const { asked } = promised;
         const same =
           asked === 'unknown'

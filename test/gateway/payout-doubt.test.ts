@@ -69,6 +69,9 @@ test('a mint that never explains itself ends in an alarm, and an operator who tr
   expect(open(kit).reason).toBe('vague_refusals');
   expect(kit.log.some(({ event }) => event === 'gateway.payout.blocked')).toBe(true);
   expect(kit.drift()).toBe(0);
+  // Whoever asks again is told so, and is not sent back to it for ever when something else can be paid.
+  expect(await outcome(kit.till.payouts.again(open(kit).id))).toBe('mint_quarantined');
+  expect(kit.till.payouts.promised(account, 1)).toBeUndefined();
   kit.mint.landLate();
   await kit.till.ledger.retryOperation(open(kit).id).durable;
   kit.till.payouts.resume(open(kit));
