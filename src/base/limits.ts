@@ -58,6 +58,8 @@ export const LIMITS = {
     /** JSON.stringify and schema checks recurse; 5,000 levels kill them, real requests need about ten. */
     depthMax: 64,
     messagesMax: 10_000,
+    /** Values of one body: 10,000 messages have about 50,000; a million small ones stop the loop for a third of a second. */
+    valuesMax: 100_000,
     /** Answers asked for at once; the ceiling is multiplied by it. */
     choicesMax: 8,
     modelIdCharsMax: 256,

@@ -4,7 +4,7 @@ import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import { scanJson } from './json-scan.ts';
 
-/** Throws NodeError: invalid_utf8, invalid_json, json_too_deep, duplicate_keys, and invalid_request for what is no object. */
+/** Throws NodeError: invalid_utf8, invalid_json, json_too_deep, too_many_items, duplicate_keys, and invalid_request for what is no object. */
 export function readJsonObject(bytes: Buffer): Record<string, unknown> {
   // A byte order mark is valid UTF-8 but no JSON; JSON.parse would take it for a syntax error.
   if (!isUtf8(bytes) || (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf)) {
@@ -14,11 +14,17 @@ export function readJsonObject(bytes: Buffer): Record<string, unknown> {
     );
   }
   const text = bytes.toString('utf8');
-  const { depth, topLevelKeys } = scanJson(text, LIMITS.json.depthMax);
+  const { depth, values, topLevelKeys } = scanJson(text, LIMITS.json);
   if (depth > LIMITS.json.depthMax) {
     throw new NodeError(
       'json_too_deep',
       `The request body is nested deeper than ${LIMITS.json.depthMax} levels.`,
+    );
+  }
+  if (values > LIMITS.json.valuesMax) {
+    throw new NodeError(
+      'too_many_items',
+      `The request body holds more than ${LIMITS.json.valuesMax} values.`,
     );
   }
   const value = parse(text);

@@ -3,6 +3,8 @@
 export interface JsonScan {
   /** Deepest nesting; the scan stops at the first level beyond the bound. */
   depth: number;
+  /** Objects and lists begun and commas: no text has more values than one above this. The scan stops beyond the bound. */
+  values: number;
   /**
    * Keys of the outermost object as written. `JSON.parse` keeps the last of two equal keys, so an object with fewer
    * keys than this had a duplicate. Only meaningful for text that parses.
@@ -15,7 +17,9 @@ const BACKSLASH = 0x5c;
 const OPEN_BRACE = 0x7b;
 const SPACE = 0x20;
 
-export function scanJson(text: string, depthMax: number): JsonScan {
+export function scanJson(text: string, bounds: { depthMax: number; valuesMax: number }): JsonScan {
+  const { depthMax, valuesMax } = bounds;
+  let values = 0;
   let depth = 0;
   let deepest = 0;
   let colons = 0;
@@ -23,13 +27,16 @@ export function scanJson(text: string, depthMax: number): JsonScan {
     switch (text.charCodeAt(i)) {
       case QUOTE:
         i = closingQuote(text, i + 1);
-        if (i === -1) return { depth: deepest, topLevelKeys: colons };
+        if (i === -1) return { depth: deepest, values, topLevelKeys: colons };
         break;
       case 0x7b: // {
       case 0x5b: // [
         depth++;
         if (depth > deepest) deepest = depth;
-        if (depth > depthMax) return { depth, topLevelKeys: colons };
+        if (depth > depthMax || ++values > valuesMax) return { depth: deepest, values, topLevelKeys: colons };
+        break;
+      case 0x2c: // ,
+        if (++values > valuesMax) return { depth: deepest, values, topLevelKeys: colons };
         break;
       case 0x7d: // }
       case 0x5d: // ]
@@ -41,7 +48,7 @@ export function scanJson(text: string, depthMax: number): JsonScan {
       default:
     }
   }
-  return { depth: deepest, topLevelKeys: colons };
+  return { depth: deepest, values, topLevelKeys: colons };
 }
 
 /**

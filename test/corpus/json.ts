@@ -144,6 +144,7 @@ export const JSON_BODIES: readonly Row[] = [
     cases: [
       refused('10,001 messages', { messages: many(10_001) }, 'too_many_items'),
       refused('100,000 tools', { tools: Array.from({ length: 100_000 }, () => 0) }, 'too_many_items'),
+      body('a million empty objects', json(`"a":[${'{},'.repeat(1_000_000)}{}]`), 400, 'too_many_items'),
       served('a name of 1 M', ask({ messages: [{ ...message, name: 'x'.repeat(1_000_000) }] })),
     ],
   },

@@ -140,6 +140,12 @@ test.each<[string, unknown, ErrorCode]>([
     'too_many_items',
   ],
   ['too many tools', chat({ tools: new Array(LIMITS.json.messagesMax + 1).fill(0) }), 'too_many_items'],
+  ['a million small values', `{"a":[${'{},'.repeat(1_000_000)}0]}`, 'too_many_items'],
+  [
+    'many values in an unknown field',
+    chat({ a: new Array(LIMITS.json.valuesMax).fill([]) }),
+    'too_many_items',
+  ],
   ['n = 50', chat({ n: 50 }), 'unsupported_parameter'],
   ['n = 0', chat({ n: 0 }), 'unsupported_parameter'],
   ['n of text', chat({ n: '2' }), 'unsupported_parameter'],
@@ -212,4 +218,13 @@ test('property: no bytes whatever bring it down', () => {
     }),
     { numRuns: 500 },
   );
+});
+
+test('as many values as a body may hold are read', () => {
+  const { valuesMax } = LIMITS.json;
+  const own = JSON.stringify(chat({ a: [] })).match(/[{[,]/g)?.length ?? 0;
+  const filled = chat({ a: new Array(valuesMax - own + 1).fill(0) });
+  expect(readChatRequest(Buffer.from(JSON.stringify(filled))).model).toBe('m');
+  const over = chat({ a: new Array(valuesMax - own + 2).fill(0) });
+  expect(() => readChatRequest(Buffer.from(JSON.stringify(over)))).toThrow('more than 100000 values');
 });
