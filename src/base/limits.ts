@@ -30,6 +30,10 @@ export const LIMITS = {
     headersMax: 200,
     /** Images travel as base64 inside JSON. */
     jsonBytesMax: 32 * MiB,
+    /** Bodies on their way in, of all connections together; nobody has been asked for money yet. */
+    arrivingBytesMax: 256 * MiB,
+    /** A body up to this size is read however many others arrive. */
+    arrivingBytesFree: 256 * KiB,
     /** Slow-loris: honest clients send their headers in one packet. */
     headersTimeoutMs: 10_000,
     /** A body of the size above must still arrive over a slow uplink. */

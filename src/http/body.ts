@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import { readJsonObject } from '../protocol/json-body.ts';
+import { arrivingOf } from './context.ts';
 
 const JSON_MEDIA = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 const OTHER_CHARSET = /charset\s*=\s*"?(?!utf-?8\b)[\w-]+/i;
@@ -47,38 +48,56 @@ export async function keepBytes(req: Keeping): Promise<Buffer> {
 function readBytes(req: Keeping): Promise<Buffer> {
   const kept = req[KEPT];
   if (kept !== undefined) return Promise.resolve(kept);
-  const limit = LIMITS.http.jsonBytesMax;
+  const { jsonBytesMax: limit, arrivingBytesMax, arrivingBytesFree } = LIMITS.http;
   const encoding = req.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') {
     throw new NodeError('unsupported_encoding', 'Compressed bodies are not accepted; send plain JSON.');
   }
   if (Number(req.headers['content-length'] ?? 0) > limit) throw tooLarge();
+  const arriving = arrivingOf(req);
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];
     let length = 0;
+    let refused = false;
     let complete = false;
+    const leave = (): void => {
+      if (arriving && !refused) arriving.bytes -= length;
+    };
+    /** The rest is read and dropped, so that the client gets to see the refusal. */
+    const refuse = (error: NodeError): void => {
+      leave();
+      refused = true;
+      parts.length = 0;
+      reject(error);
+    };
     req.on('data', (part: Buffer) => {
+      if (refused) return;
       length += part.length;
-      if (length <= limit) parts.push(part);
-      else {
-        // The rest is read and dropped, so that the client gets to see the refusal.
-        parts.length = 0;
-        reject(tooLarge());
-      }
+      if (arriving) arriving.bytes += part.length;
+      if (length > limit) refuse(tooLarge());
+      else if (length > arrivingBytesFree && arriving && arriving.bytes > arrivingBytesMax) refuse(crowded());
+      else parts.push(part);
     });
     req.on('end', () => {
+      leave();
       complete = true;
       resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts));
     });
     req.on('error', () => reject(incomplete()));
     // Every request closes; an error costs a stack trace, so it is made only for one that ended early.
     req.on('close', () => {
-      if (!complete) reject(incomplete());
+      if (complete) return;
+      leave();
+      reject(incomplete());
     });
   });
 }
 
 const tooLarge = (): NodeError =>
   new NodeError('payload_too_large', `The body is larger than ${LIMITS.http.jsonBytesMax} bytes.`);
+const crowded = (): NodeError =>
+  new NodeError('overloaded', 'Too many large bodies arrive at this moment; try again.', {
+    retryAfterMs: 1_000,
+  });
 const incomplete = (): NodeError =>
   new NodeError('bad_request', 'The body ended early; nothing was charged.');

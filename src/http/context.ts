@@ -9,13 +9,19 @@ import type { Msat } from '../base/money.ts';
 /** Set at birth, so that all requests have one shape; a WeakMap in its place keeps the collector busy. */
 const ID = Symbol('request id');
 const SENDER = Symbol('sender');
+const ARRIVING = Symbol('arriving');
 interface Sender {
   pubkey: () => string;
   held: ((amount: Msat) => void) | undefined;
 }
+/** Bytes of bodies that are being read, over all connections of one server. */
+export interface Arriving {
+  bytes: number;
+}
 interface Identified {
   [ID]?: RequestId | undefined;
   [SENDER]?: Sender | undefined;
+  [ARRIVING]?: Arriving;
 }
 
 /** Id of a request: made on first use, the same ever after. */
@@ -44,6 +50,9 @@ export function setSender(
 export function senderOf(req: http.IncomingMessage & Identified): string | undefined {
   return req[SENDER]?.pubkey();
 }
+
+/** What this request shares with all others of its server; undefined for one that came over no network. */
+export const arrivingOf = (req: http.IncomingMessage & Identified): Arriving | undefined => req[ARRIVING];
 
 /** Whoever wants to know what is set aside for this request. */
 export const heldOf = (req: http.IncomingMessage & Identified): Sender['held'] => req[SENDER]?.held;
@@ -102,7 +111,9 @@ function bornWith(app: Express): Pick<http.ServerOptions, 'IncomingMessage' | 'S
     incoming.call(this, socket);
     this[ID] = undefined;
     this[SENDER] = undefined;
+    this[ARRIVING] = arriving;
   }
+  const arriving: Arriving = { bytes: 0 };
   Request.prototype = app.request;
   function Response(this: http.ServerResponse, req: http.IncomingMessage, options: unknown): void {
     outgoing.call(this, req, options);
