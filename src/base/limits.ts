@@ -140,12 +140,17 @@ export const LIMITS = {
     rememberedWaitMs: 2_000,
   },
   invoice: {
-    /** Invoices that can still be paid; each is asked about until a day after its end. */
+    /** Invoices within their shown end; each is asked about until a day after it can be paid no more. */
     openMax: 1_000,
     /** RIP-08. 1,000,000 sat, as the largest token. */
     satsMax: 1_000_000,
     /** A mint that names no end, or one in a year, is asked about its quote for an hour. */
     secondsMax: 3_600,
+    /**
+     * Some mints write invoices that can be paid for a week. A payment within so long after the invoice was made is
+     * found; an end that lies further away is a mistake of the mint, and nobody would look after it for years.
+     */
+    payableSecondsMax: 30 * 86_400,
     /** An invoice that was paid at its last moment, or by a wallet that took its time, is still credited. */
     graceSeconds: 86_400,
     /** Longest invoices carry route hints and metadata; a bolt11 that fits a QR code is below 3 kB. */
@@ -158,6 +163,9 @@ export const LIMITS = {
     askExpiredMs: 600_000,
     /** However many wait: within the day of grace each is asked about. */
     askSlowestMs: 21_600_000,
+    /** The same for one whose shown end is more than its grace ago and that can still be paid. */
+    askOldMs: 3_600_000,
+    askOldSlowestMs: 43_200_000,
     /** Within these ages (seconds) the first two paces hold. */
     firstSeconds: 120,
     soonSeconds: 1_200,

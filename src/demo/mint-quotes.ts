@@ -8,7 +8,6 @@ import type { BlindSignature } from './mint-keys.ts';
 import { MintRefusal } from './mint-refusal.ts';
 import { playInvoice } from './play-invoice.ts';
 
-const QUOTE_SECONDS = 3_600;
 const AMOUNT_MAX = 1_000_000_000;
 
 export interface MintQuote {
@@ -35,12 +34,16 @@ export function createMintQuotes(options: {
   book: MintBook;
   clock: Clock;
   autoPay: boolean;
+  /** How long invoices can be paid. */
+  invoiceSeconds: number;
+  /** What quotes name as their end; by default that of their invoice. */
+  expiry: number | undefined;
   /** Locks quotes to the key of whoever asked for them (NUT-20). */
   locks: boolean;
   /** Told of every quote that was paid or issued. */
   changed: (quote: MintQuote) => void;
 }): MintQuotes {
-  const { unit, book, clock, autoPay, locks, changed } = options;
+  const { unit, book, clock, autoPay, invoiceSeconds, locks, changed } = options;
   const quotes = new Map<string, MintQuote>();
 
   function find(id: string): MintQuote {
@@ -59,11 +62,11 @@ export function createMintQuotes(options: {
       const now = unixSeconds(clock);
       const quote: MintQuote = {
         quote: hex(systemRandom(16)),
-        request: playInvoice(amount * msatPerUnit(unit), { timestamp: now, expirySeconds: QUOTE_SECONDS }),
+        request: playInvoice(amount * msatPerUnit(unit), { timestamp: now, expirySeconds: invoiceSeconds }),
         amount,
         unit,
         state: autoPay ? 'PAID' : 'UNPAID',
-        expiry: now + QUOTE_SECONDS,
+        expiry: options.expiry ?? now + invoiceSeconds,
         ...(locks && { pubkey: pubkey ?? null }),
       };
       quotes.set(quote.quote, quote);

@@ -29,6 +29,10 @@ export interface TestMintOptions {
   dleq?: boolean;
   /** Mint quotes are paid as soon as they exist. Default true; else `payQuote` pays them. */
   autoPay?: boolean;
+  /** Seconds that its invoices can be paid. Default 3,600. */
+  invoiceSeconds?: number;
+  /** Unix seconds that its quotes name as their end, 0 for none as some mints do. Default: that of the invoice. */
+  quoteExpiry?: number;
   /** Locks mint quotes to the key of whoever asks (NUT-20). Default true. */
   locks?: boolean;
   /** Version of keyset ids: 1 as new mints make them (default), 0 as most running mints still do. */
@@ -93,6 +97,8 @@ export async function createTestMint(options: TestMintOptions = {}): Promise<Tes
     book,
     clock,
     autoPay,
+    invoiceSeconds: options.invoiceSeconds ?? 3_600,
+    expiry: options.quoteExpiry,
     locks,
     changed: (quote) => socket.changed('bolt11_mint_quote', quote),
   });

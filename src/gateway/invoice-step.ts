@@ -41,6 +41,8 @@ export function createMintStep(parts: {
     const now = unixSeconds(clock);
     const age = now - operation.createdAt;
     const crowd = Math.max(1, waiting.size / invoice.fullPaceMax);
+    const isOld = now >= operation.expiresAt + invoice.graceSeconds && now < endOf(operation);
+    if (isOld) return Math.min(invoice.askOldMs * crowd, invoice.askOldSlowestMs);
     if (now >= operation.expiresAt) return Math.min(invoice.askExpiredMs * crowd, invoice.askSlowestMs);
     const base =
       age < invoice.firstSeconds
@@ -63,7 +65,7 @@ export function createMintStep(parts: {
     if (state === 'paid') return 'paid';
     // Outputs are planned before a mint is asked to sign: without a plan it was not us.
     if (state === 'issued') return block(id, 'quote_minted_elsewhere', 'issued without our outputs');
-    const isOver = unixSeconds(clock) >= operation.expiresAt + LIMITS.invoice.graceSeconds;
+    const isOver = unixSeconds(clock) >= endOf(operation);
     const denied = state === 'forgotten' ? (denials.get(id) ?? 0) + 1 : 0;
     denials.set(id, denied);
     const isGone = denied >= LIMITS.mint.unknownRefusalsMax;
@@ -148,3 +150,7 @@ export function createMintStep(parts: {
     },
   };
 }
+
+/** Unix seconds from which on nobody looks for a payment any more. */
+const endOf = ({ expiresAt, payableUntil = expiresAt }: MintOperation): number =>
+  payableUntil + LIMITS.invoice.graceSeconds;

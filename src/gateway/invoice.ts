@@ -132,6 +132,7 @@ export function createInvoices(parts: {
         paymentHash: quote.invoice.paymentHash,
         amount,
         expiresAt: quote.expiresAt,
+        payableUntil: quote.payableUntil,
         claimHash: request.claimHash ?? sha256Hex(claimSecret?.reveal() ?? ''),
         ...(claimSecret && { unproven: true }),
         ...(account === undefined && Object.keys(terms).length > 0 && { terms }),

@@ -9,7 +9,7 @@ import type { Account, Durable, OperationBase } from './ledger.ts';
  * A top-up over Lightning. While it is executing:
  *
  *   invoice shown ──► paid: outputs planned ──► minted: proofs and credit in one batch, done
- *        └── nobody paid, long after its expiry ──► failed
+ *        └── nobody paid, long after nobody can any more ──► failed
  */
 export interface MintOperation extends OperationBase {
   kind: 'mint';
@@ -22,8 +22,10 @@ export interface MintOperation extends OperationBase {
   paymentHash: string;
   /** In the mint's unit: what is credited. */
   amount: number;
-  /** Unix seconds of the invoice's end. */
+  /** Unix seconds of the invoice's end, as it is shown. */
   expiresAt: number;
+  /** Unix seconds until which it can be paid, whatever end is shown; absent in older rows: `expiresAt`. */
+  payableUntil?: number;
   /** sha256 of the secret that proves who asked for the invoice. */
   claimHash: string;
   /** The client was given its secret by us and may not know it: the key is handed out once without. */
@@ -94,6 +96,7 @@ export type OpenMint = Pick<
   | 'paymentHash'
   | 'amount'
   | 'expiresAt'
+  | 'payableUntil'
   | 'claimHash'
   | 'unproven'
   | 'terms'

@@ -12,6 +12,7 @@ import { readInvoice } from './bolt11.ts';
 import type { Curve } from './curve.ts';
 import type { DleqWatch } from './dleq-watch.ts';
 import type {
+  Invoice,
   LightningWallet,
   MeltOutcome,
   MeltRequest,
@@ -89,10 +90,13 @@ export function createLightning(parts: {
       mint.quarantine('it made a quote for something else than was asked');
       throw quarantined();
     }
-    const latest = unixSeconds(clock) + LIMITS.invoice.secondsMax;
-    const expiresAt = Math.min(invoice.expiresAt, quote.expiry ?? latest, latest);
     if (quote.pubkey === undefined) log.warn('wallet.quote.unlocked', { mint: new URL(url).host });
-    return { quote: quote.quote, invoice, locked: quote.pubkey !== undefined, expiresAt };
+    return {
+      quote: quote.quote,
+      invoice,
+      locked: quote.pubkey !== undefined,
+      ...endsOf(invoice, quote.expiry, unixSeconds(clock)),
+    };
   }
 
   async function mintTokens(request: MintRequest): Promise<MintOutcome> {
@@ -199,6 +203,24 @@ export function createLightning(parts: {
     },
     melt: (request) => guarded(melt(request)),
     invoiceOf: (address, amount) => addresses.invoiceOf(address, amount),
+  };
+}
+
+/**
+ * The end that is shown, and the end of what a payer can do: he has nothing but the invoice, so that the mint's own
+ * end of its quote does not shorten it.
+ */
+function endsOf(
+  invoice: Invoice,
+  expiry: number | undefined,
+  now: number,
+): Pick<MintQuote, 'expiresAt' | 'payableUntil'> {
+  const { secondsMax, payableSecondsMax } = LIMITS.invoice;
+  // NUT-04 leaves the end to the mint, and some say 0 for none; a new quote that is over already would be no quote.
+  const quoteEnd = expiry === undefined || expiry <= now ? Infinity : expiry;
+  return {
+    expiresAt: Math.min(invoice.expiresAt, quoteEnd, now + secondsMax),
+    payableUntil: Math.min(invoice.expiresAt, now + payableSecondsMax),
   };
 }
 

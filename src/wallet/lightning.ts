@@ -29,6 +29,8 @@ export interface MintQuote {
   locked: boolean;
   /** Unix seconds, the sooner end of quote and invoice. */
   expiresAt: number;
+  /** Unix seconds, the invoice's own end: until then somebody may pay it. */
+  payableUntil: number;
 }
 /** `forgotten`: the mint says that it has no such quote. `unknown`: no usable answer. */
 export type MintQuoteState = 'unpaid' | 'paid' | 'issued' | 'forgotten' | 'unknown';
