@@ -142,6 +142,9 @@ export const LIMITS = {
   invoice: {
     /** Invoices within their shown end; each is asked about until a day after it can be paid no more. */
     openMax: 1_000,
+    /** Invoices for new accounts per minute, and at once, from one address: alone it does not fill `openMax` in an hour. */
+    sourcePerMinute: 10,
+    sourceBurst: 30,
     /** RIP-08. 1,000,000 sat, as the largest token. */
     satsMax: 1_000_000,
     /** A mint that names no end, or one in a year, is asked about its quote for an hour. */

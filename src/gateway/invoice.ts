@@ -14,8 +14,10 @@ import type { Wallet } from '../wallet/wallet.ts';
 import type { Driver } from './drive.ts';
 import { type InvoiceProof, type InvoiceStatus, createClaims, invoiceStatus } from './invoice-claim.ts';
 import { createMintStep } from './invoice-step.ts';
+import { createRateLimit } from './key-rate.ts';
 import type { TopUpCredential } from './payer.ts';
 import { createQuoteWatch } from './quote-watch.ts';
+import type { Credential } from './request.ts';
 import { noMint } from './shelves.ts';
 
 export interface InvoiceRequest {
@@ -26,6 +28,8 @@ export interface InvoiceRequest {
   terms: MintTerms;
   /** sha256 of a secret that the client made itself: then nobody gets the key without it. */
   claimHash?: string;
+  /** Network it came from, found out only where it makes a new account. */
+  source?: Credential['source'];
 }
 export interface InvoiceMade {
   id: OperationId;
@@ -39,7 +43,7 @@ export interface InvoiceMade {
 }
 
 export interface Invoices {
-  /** Throws NodeError invalid_amount, mint_unreachable, mint_rate_limited, mint_quarantined, overloaded. */
+  /** Throws NodeError invalid_amount, mint_unreachable, mint_rate_limited, mint_quarantined, overloaded, rate_limited. */
   create: (request: InvoiceRequest) => Promise<InvoiceMade>;
   /** Throws invoice_not_found. */
   status: (id: string, proof: InvoiceProof) => Promise<InvoiceStatus>;
@@ -63,6 +67,13 @@ export function createInvoices(parts: {
   const watchQuotes = createQuoteWatch({ wallet, driver });
   const step = createMintStep({ ledger, wallet, sealer, watch: watchQuotes, clock, log });
 
+  const strangers = createRateLimit({
+    perMinute: LIMITS.invoice.sourcePerMinute,
+    burst: LIMITS.invoice.sourceBurst,
+    refusal: 'Too many invoices for new accounts were asked for from here; ask again in a moment.',
+    clock,
+  });
+
   interface Shelf {
     mint: string;
     unit: Unit;
@@ -75,6 +86,14 @@ export function createInvoices(parts: {
     const listed = offered.map(({ url, unit }) => ({ mint: url, unit }));
     const isOwn = (shelf: Shelf): boolean => shelf.mint === own?.mint && shelf.unit === own.unit;
     return [...listed.filter(isOwn), ...listed.filter((shelf) => !isOwn(shelf))];
+  }
+
+  /** Before a mint is asked: what its budget spends on quotes that nobody pays, swaps and payments lack. */
+  function admit({ account, source }: InvoiceRequest): void {
+    const isKnown = account !== undefined && ledger.account(account) !== undefined;
+    const network = isKnown ? undefined : source?.();
+    if (network !== undefined) strangers.admit(network);
+    if (!ledger.hasMintRoom()) throw overloaded();
   }
 
   async function quoteOf(
@@ -117,6 +136,7 @@ export function createInvoices(parts: {
 
   return {
     create: async (request) => {
+      admit(request);
       const id = newOperationId();
       const { quote, shelf, amount } = await quoteOf(id, request);
       const { account, to, terms, amountSats } = request;

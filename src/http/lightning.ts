@@ -40,6 +40,7 @@ export function mountLightning(route: Route, lightning: Lightning): void {
     const made = await lightning.invoice({
       amountSats: amountField(body),
       terms: termsOf(req, body),
+      source: () => sourceOf(req),
       ...(to && { to }),
       ...(claimHash !== undefined && { claimHash }),
     });

@@ -153,6 +153,8 @@ export interface ChangeSignature {
 
 /** Verbs of the ledger for Lightning; outcomes and `durable` as everywhere in it. */
 export interface LightningBooks {
+  /** False while so many invoices wait that `openMint` answers `full`: then no mint needs to be asked. */
+  hasMintRoom: () => boolean;
   openMint: (intent: OpenMint) => OpenMintOutcome;
   /** The payment was seen: outputs with counters never used before. Again: a new plan, the old one is remembered. */
   planMint: (

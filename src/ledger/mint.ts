@@ -22,7 +22,10 @@ import { proofsAccount } from './postings.ts';
 import { newMoney } from './receive.ts';
 import type { Store } from './store.ts';
 
-type Mint = Pick<LightningBooks, 'openMint' | 'planMint' | 'completeMint' | 'mintOfInvoice' | 'handOut'>;
+type Mint = Pick<
+  LightningBooks,
+  'hasMintRoom' | 'openMint' | 'planMint' | 'completeMint' | 'mintOfInvoice' | 'handOut'
+>;
 
 export function createMint(store: Store): Mint {
   /** Invoices that can still be paid. What is not finished is bounded by this very rule. */
@@ -36,12 +39,19 @@ export function createMint(store: Store): Mint {
     return count;
   }
 
+  const hasMintRoom = (): boolean => waiting() < LIMITS.invoice.openMax;
+
   return {
+    hasMintRoom: () => {
+      store.guard();
+      return hasMintRoom();
+    },
+
     openMint: (intent) => {
       store.guard();
       invariant(store.operation(intent.id) === undefined, 'an operation id is used once');
       invariant(Number.isSafeInteger(intent.amount) && intent.amount > 0, 'an invoice has a whole amount');
-      if (waiting() >= LIMITS.invoice.openMax) return { outcome: 'full' };
+      if (!hasMintRoom()) return { outcome: 'full' };
       const operation: MintOperation = {
         ...intent,
         kind: 'mint',

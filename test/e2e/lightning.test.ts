@@ -1,5 +1,6 @@
 /** Lightning in and out of a whole node: an invoice becomes balance, a balance becomes a payment. */
 import { expect, onTestFinished, test } from 'vitest';
+import { LIMITS } from '../../src/base/limits.ts';
 import { type TestAddress, createTestAddress } from '../../src/demo/address.ts';
 import { bearer, chat, testWorld, until } from './support.ts';
 
@@ -112,6 +113,17 @@ test('what is not an invoice request is refused in plain words', async () => {
   expect((await world.get('/lightning/invoice/op_unknown/status')).json.detail).toBe('Invoice not found');
   expect((await world.post('/lightning/recover', { bolt11: 'lnbc1' })).status).toBe(404);
   expect((await world.get('/lightning/invoice')).status).toBe(405);
+});
+
+test('a network that asks for many invoices waits, and others do not', async () => {
+  const { world } = await lightningWorld({ listen: { host: '127.0.0.1', port: 0, trust_proxy: true } });
+  const asked = (from: string) =>
+    world.post('/lightning/invoice', { amount_sats: 1 }, { 'x-forwarded-for': from });
+  for (let i = 0; i < LIMITS.invoice.sourceBurst; i++) expect((await asked('8.8.4.4')).status).toBe(200);
+  const { status, json, headers } = await asked('8.8.4.4');
+  expect([status, json.error.code]).toEqual([429, 'rate_limited']);
+  expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+  expect((await asked('9.9.9.9')).status).toBe(200);
 });
 
 const refund = (world: LightningWorld, key: string, body: unknown = {}, headers = {}) =>
