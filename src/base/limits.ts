@@ -213,6 +213,8 @@ export const LIMITS = {
     reserveSatsMin: 2,
     /** A mint that wants to keep back more than half of a payment is not paid with. */
     reserveShareMax: 0.5,
+    /** Except of the smallest payments, for which mints have a least reserve: 2 sat with nutshell, 4 with cdk. */
+    reserveSmallSats: 10,
     /** The same refund without an Idempotency-Key within this time is the same call. */
     sameCallSeconds: 600,
     /** How often earnings are compared with the threshold, and the pause after a payout that did not work. */

@@ -53,7 +53,7 @@ export const tooSmall = (): NodeError =>
   new NodeError('refund_too_small', 'Balance too small to refund', {
     legacyDetail: 'Balance too small to refund',
   });
-export const tooMuch = (available: Msat, needed: Msat): NodeError =>
+export const tooMuch = (available: Msat, needed: number): NodeError =>
   new NodeError(
     'insufficient_balance',
     `Insufficient credits: ${needed} mSats are needed, Lightning and mint fees included; ${available} are available.`,

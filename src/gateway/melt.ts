@@ -155,7 +155,18 @@ export function createMelts(parts: {
     return afterReserve(satFloor(availableTo(order)));
   }
 
+  /** Before anybody is asked for an invoice. A payment that is under way has taken its part, and is told by `open`. */
+  function requireFunds(order: MeltOrder): void {
+    const { asked, account } = order;
+    const available = availableTo(order);
+    if (asked === 'all' || asked <= satFloor(available)) return;
+    const last = ledger.account(account)?.lastRefund;
+    if (last !== undefined && ledger.operation(last)?.state === 'executing') return;
+    throw tooMuch(available, asked * 1000);
+  }
+
   async function openSomewhere(order: MeltOrder): Promise<MeltOpenOutcome> {
+    requireFunds(order);
     let sats = first(order);
     let outcome: MeltOpenOutcome | undefined;
     let failure: NodeError | undefined;
@@ -226,6 +237,7 @@ export function createMelts(parts: {
       const [shelf] = shelves(order);
       const sats = first(order);
       if (shelf === undefined || sats < 1) throw tooSmall();
+      requireFunds(order);
       const { quote } = await ask(order.recipient, shelf, sats);
       const feeReserveMsat = unitToMsat(quote.feeReserve, shelf.unit);
       const needed = unitToMsat(quote.amount + quote.feeReserve, shelf.unit);

@@ -5,7 +5,7 @@ import { NodeError } from '../base/error.ts';
 import { hex } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import { errorKind, type Logger } from '../base/log.ts';
-import { unitToMsat } from '../base/money.ts';
+import { msatPerUnit, unitToMsat } from '../base/money.ts';
 import type { OutputPlan } from '../base/proof.ts';
 import { type Clock, unixSeconds } from '../base/time.ts';
 import { readInvoice } from './bolt11.ts';
@@ -190,8 +190,9 @@ export function createLightning(parts: {
       const { amount, fee_reserve: feeReserve } = quote;
       // The invoice was asked for in whole units: a mint that wants another sum for it is not paid.
       const lie = invoice.msat === undefined || unitToMsat(amount, unit) !== invoice.msat;
-      const greedy =
-        feeReserve > Math.max(LIMITS.melt.reserveSatsMin * 1000, amount * LIMITS.melt.reserveShareMax);
+      const { reserveSmallSats, reserveShareMax } = LIMITS.melt;
+      const small = (reserveSmallSats * 1000) / msatPerUnit(unit);
+      const greedy = feeReserve > Math.max(small, amount * reserveShareMax);
       if (lie || greedy) {
         log.error('wallet.quote.wrong', { mint: new URL(url).host, lie, greedy });
         throw notPayable();

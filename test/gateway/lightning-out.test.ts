@@ -210,6 +210,49 @@ describe('a payment', () => {
   });
 });
 
+describe('before anybody is asked for an invoice', () => {
+  test.each([
+    ['more than there is', 1_001],
+    ['more than can be counted in msat', 21e14],
+  ])('%s is refused, with an Idempotency-Key too', async (_, sats) => {
+    const kit = await newLightningTill();
+    const account = await kit.account(1_000);
+    let asked = 0;
+    for (let i = 0; i < 4; i++)
+      kit.address.nextReply((response) => {
+        asked += 1;
+        response.destroy();
+      });
+    const to = { address: kit.address.address, amountSats: sats };
+    const key = { key: 'once', request: 'r'.repeat(64) };
+    expect(await outcome(kit.till.lightning.refundTo(account, to, key))).toBe('insufficient_balance');
+    expect(await outcome(kit.till.lightning.refundTo(account, to, undefined))).toBe('insufficient_balance');
+    expect(asked).toBe(0);
+    expect(kit.available(account)).toBe(1_000_000);
+  });
+});
+
+test.each([
+  ['sat', 51, 1_999, 'payment_failed'],
+  ['sat', 51, 30, 'payment_failed'],
+  ['sat', 51, 25, 51],
+  ['sat', 1, 4, 1],
+  ['msat', 51, 30_000, 'payment_failed'],
+  ['msat', 1, 4_000, 1_000],
+] as const)('in %s, of %i sat a mint may keep back %i: %s', async (unit, sats, reserve, expected) => {
+  const kit = await newLightningTill({ unit });
+  const account = await kit.account(unit === 'sat' ? 4_096 : 4_096_000);
+  const before = kit.available(account);
+  kit.mint.setRoute({ reserve });
+  const sent = await outcome(kit.refund(account, sats));
+  if (typeof expected === 'string') {
+    expect(sent).toBe(expected);
+    expect(kit.available(account)).toBe(before);
+    expect(paidMelts(kit)).toBe(0);
+  } else expect(sent).toMatchObject({ operation: { amount: expected, state: 'done' } });
+  expectAllBooked(kit);
+});
+
 test('earnings above the threshold are paid out by themselves, and below it stay', async () => {
   const kit = await newLightningTill();
   const stop = new AbortController();
