@@ -10,6 +10,7 @@
  */
 import { invariant } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
+import type { OperationId } from '../base/id.ts';
 import { type Logger, errorKind } from '../base/log.ts';
 import type { Unit } from '../base/money.ts';
 import type { StoredProof } from '../base/proof.ts';
@@ -33,11 +34,13 @@ export function createReclaim(parts: {
   wallet: Wallet;
   /** Books how the payment ended, or asks again later. */
   settle: (operation: MeltOperation, outcome: MeltEnding) => Promise<StepResult>;
+  /** Whether change that is owed is still waited for. */
+  isPatient: (id: OperationId) => boolean;
   /** Nothing is known that could decide it: alarm, an operator looks. */
   block: (operation: MeltOperation, reason: string, detail: string) => Promise<StepResult>;
   log: Logger;
 }): Reclaim {
-  const { ledger, wallet, settle, block, log } = parts;
+  const { ledger, wallet, settle, isPatient, block, log } = parts;
 
   async function plan(operation: MeltOperation, reason: string): Promise<StepResult> {
     const { id, mint, unit, spend } = operation;
@@ -62,8 +65,9 @@ export function createReclaim(parts: {
     const { id, mint, unit, spend } = operation;
     invariant(spend?.reclaim !== undefined, 'a swap is planned before it is made');
     const { inputs, reclaim } = spend;
+    const patient = isPatient(id);
     const ask = (): Promise<MeltOutcome> =>
-      wallet.lightning.melt({ ...operation, ...spend, firstAttempt: false, onlyAsk: true });
+      wallet.lightning.melt({ ...operation, ...spend, firstAttempt: false, onlyAsk: true, patient });
     const before = await ask();
     // Inputs that are spent without a trace of the payment may be so by this very swap: it finds out.
     if (before.outcome !== 'untraceable' && isToBeSettled(before)) return settle(operation, before);

@@ -19,11 +19,18 @@ export function createMeltStep(parts: {
   log: Logger;
 }): (id: OperationId, firstAttempt: boolean) => Promise<StepResult> {
   const { ledger, wallet, watch, clock, log } = parts;
-  const reclaim = createReclaim({ ledger, wallet, settle, block, log });
+  const reclaim = createReclaim({ ledger, wallet, settle, isPatient, block, log });
   /** Payments of which nothing has left this process so far, because their mint asked for patience. */
   const unsent = new Set<OperationId>();
-  /** How often in a row nothing was left that says what became of a payment: one vague refusal says it, too. */
+  /**
+   * How often in a row nothing was left that says what became of a payment, or what was owed of it was not there: one
+   * vague refusal says the first, and a mint that is slow or was restarted is behind with the second.
+   */
   const untraced = new Map<OperationId, number>();
+
+  function isPatient(id: OperationId): boolean {
+    return (untraced.get(id) ?? 0) < LIMITS.mint.vagueRoundsMax;
+  }
 
   async function block({ id }: MeltOperation, reason: string, detail: string): Promise<StepResult> {
     log.error('gateway.melt.blocked', { operation: id, detail });
@@ -48,6 +55,9 @@ export function createMeltStep(parts: {
         untraced.set(id, rounds);
         return { done: false };
       }
+      case 'owing':
+        untraced.set(id, (untraced.get(id) ?? 0) + 1);
+        return { done: false };
       case 'pending':
         return { done: false, waits: true };
       case 'unresolved':
@@ -65,7 +75,8 @@ export function createMeltStep(parts: {
     invariant(spend !== undefined, 'an executing melt keeps its inputs');
     if (spend.reclaim !== undefined) return reclaim.swap(operation);
     const isFirst = firstAttempt || unsent.delete(id);
-    const request = { mint, unit, quote, amount, feeReserve, ...spend, firstAttempt: isFirst };
+    const patient = isPatient(id);
+    const request = { mint, unit, quote, amount, feeReserve, ...spend, firstAttempt: isFirst, patient };
     const result = await wallet.lightning.melt(request);
     if (result.outcome === 'unpaid') {
       const reason = `unpaid_${result.code}`;

@@ -124,11 +124,20 @@ export function createLightning(parts: {
 
   async function melt(request: MeltRequest): Promise<MeltOutcome> {
     const mint = mints.get(request.mint);
-    const { quote, blanks, amount, feeReserve, fee, firstAttempt, onlyAsk = false } = request;
+    const {
+      quote,
+      blanks,
+      amount,
+      feeReserve,
+      fee,
+      firstAttempt,
+      onlyAsk = false,
+      patient = false,
+    } = request;
     const inputs = await purse.unblind(mint, request.inputs, 0);
     const value = inputs.reduce((sum, proof) => sum + proof.amount, 0);
     const { outcome, signed } = await meltRound(
-      { quote, inputs, blanks, changeMost: value - fee - amount, feeReserve, firstAttempt, onlyAsk },
+      { quote, inputs, blanks, changeMost: value - fee - amount, feeReserve, firstAttempt, onlyAsk, patient },
       { client: mint.client, clock, blind, ys: (secrets) => curve.run({ type: 'ys', secrets }, 0) },
     );
     if (outcome.outcome === 'contradiction') mint.quarantine(outcome.detail);

@@ -75,6 +75,8 @@ export interface MeltRequest {
   firstAttempt: boolean;
   /** Only finds out what became of it, and does not pay. Of a quote that is unpaid no more is looked at. */
   onlyAsk?: boolean;
+  /** A payment that went through without any of the change that is owed is `owing`, not `paid`: it may come. */
+  patient?: boolean;
 }
 export type MeltOutcome =
   /** Paid. `short`: the mint kept so much more than the fee reserve allows (in its unit). */
@@ -95,6 +97,8 @@ export type MeltOutcome =
   | { outcome: 'forgotten' }
   /** Inputs are spent, and nothing is left at the mint that says by what. */
   | { outcome: 'untraceable' }
+  /** Paid, and the mint has not signed any of the change that it owes. Only of a `patient` request. */
+  | { outcome: 'owing' }
   | { outcome: 'pending' }
   /** `unsent`: certainly nothing of this attempt was or will be executed. */
   | { outcome: 'unresolved'; retryAfterMs?: number; unsent?: boolean }

@@ -12,7 +12,8 @@
  *   the mint does not know the quote ──► inputs all UNSPENT ──► forgotten
  *                                        SPENT ──► restore of the blanks: change proves the payment; none: untraceable
  *
- * A mint may call a quote paid, or inputs spent, shortly before its change can be had: it is looked for twice.
+ * A mint may call a quote paid, or inputs spent, shortly before its change can be had: it is looked for twice, and of
+ * a patient task again in later rounds.
  */
 import { LIMITS } from '../base/limits.ts';
 import type { OutputPlan } from '../base/proof.ts';
@@ -41,6 +42,8 @@ export interface MeltTask {
   firstAttempt: boolean;
   /** Finds out what became of it, and does not pay. */
   onlyAsk: boolean;
+  /** Change that is owed and not there is waited for. */
+  patient: boolean;
 }
 export interface MeltTools {
   client: MintClient;
@@ -118,7 +121,7 @@ async function forgotten(task: MeltTask, tools: MeltTools, blinded: Blinded): Pr
   if (states.every((state) => state === 'UNSPENT')) return { outcome: { outcome: 'forgotten' } };
   if (!states.includes('SPENT')) return { outcome: { outcome: 'pending' } };
   if (task.changeMost === 0) return { outcome: { outcome: 'untraceable' } };
-  const paid = await ended(task, tools, PAID, blinded);
+  const paid = await ended({ ...task, patient: false }, tools, PAID, blinded);
   const isProven = paid.outcome.outcome !== 'paid' || paid.outcome.change.length > 0;
   return isProven ? paid : { outcome: { outcome: 'untraceable' } };
 }
@@ -145,13 +148,15 @@ async function ended(
   if (typeof change === 'string') return contradiction(`melt: ${change}`);
   const sum = change.reduce((total, { signature }) => total + signature.amount, 0);
   if (sum > task.changeMost) return contradiction('melt: more change than was overpaid');
+  const short = Math.max(0, task.changeMost - task.feeReserve - sum);
+  if (task.patient && short > 0 && change.length === 0) return { outcome: { outcome: 'owing' } };
   const { payment_preimage: preimage } = state;
   return {
     outcome: {
       outcome: 'paid',
       change: change.map(({ index, signature: { amount, C_ } }) => ({ index, amount, blindSignature: C_ })),
       ...(preimage !== undefined && /^[0-9a-f]{64}$/.test(preimage) && { preimage }),
-      short: Math.max(0, task.changeMost - task.feeReserve - sum),
+      short,
     },
     signed: { blinded: blanks, change },
   };

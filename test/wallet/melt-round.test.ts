@@ -31,6 +31,7 @@ const round = async (client: ReturnType<typeof rememberingMint>, firstAttempt: b
       feeReserve: 0,
       firstAttempt,
       onlyAsk: false,
+      patient: false,
     },
     { client, clock: CLOCK, blind: () => Promise.resolve([]), ys: () => Promise.resolve([Y]) },
   );
@@ -52,7 +53,15 @@ test('change that can be had a moment after its payment is called paid is not gi
   const blank = `02${'33'.repeat(32)}`;
   const C_ = '0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798';
   const signed = { outputs: [{ B_: blank }], signatures: [{ id: INPUT.id, amount: 4, C_ }] };
-  for (const restores of [[], [signed]]) {
+  const never = { outcome: 'paid', change: [], short: 3 };
+  const found = { outcome: 'paid', change: [{ index: 0, amount: 4, blindSignature: C_ }], short: 0 };
+  const cases = [
+    { restores: [], patient: false, expected: never },
+    { restores: [], patient: true, expected: { outcome: 'owing' } },
+    { restores: [signed], patient: false, expected: found },
+    { restores: [signed], patient: true, expected: found },
+  ];
+  for (const { restores, patient, expected } of cases) {
     let looks = 0;
     const { outcome } = await meltRound(
       {
@@ -63,6 +72,7 @@ test('change that can be had a moment after its payment is called paid is not gi
         feeReserve: 1,
         firstAttempt: false,
         onlyAsk: false,
+        patient,
       },
       {
         client: {
@@ -77,7 +87,6 @@ test('change that can be had a moment after its payment is called paid is not gi
         ys: () => Promise.resolve([Y]),
       },
     );
-    const change = restores.length === 0 ? [] : [{ index: 0, amount: 4, blindSignature: C_ }];
-    expect(outcome).toEqual({ outcome: 'paid', change, short: restores.length === 0 ? 3 : 0 });
+    expect(outcome).toEqual(expected);
   }
 });
