@@ -108,7 +108,7 @@ export function createAccounts(parts: {
 
   return {
     create: async (token, terms, given, source) => {
-      const info = payers.inspect(token, source);
+      const info = wallet.inspect(token.reveal());
       const credential: Credential = { kind: 'token', token, remainder: 'keep', ...(source && { source }) };
       // The token itself makes a creation happen once; its key is derived anew, so that it need not be stored.
       const act = async (idempotency?: Idempotency) => {
@@ -134,7 +134,7 @@ export function createAccounts(parts: {
       const asked = await payers.account(credential);
       // A child key has no money of its own: what it brings is its parent's. A public key may bring its first.
       const id = credential.kind === 'pubkey' ? asked : (existing(asked).parent ?? asked);
-      const info = payers.inspect(token, credential.source);
+      const info = wallet.inspect(token.reveal());
       const act = async (idempotency?: Idempotency) => {
         const to = { account: id, accountKind: 'key', purpose: 'topup', idempotency } as const;
         const { operation, replayed } = await deposits.deposit(info, to, credential.source?.());

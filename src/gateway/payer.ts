@@ -32,8 +32,6 @@ export interface Payers {
   account: (credential: Credential, creation?: Creation) => Promise<AccountId>;
   /** The same without ever redeeming anything. Throws invalid_api_key, rate_limited. */
   known: (credential: Credential) => AccountId;
-  /** What a token says of itself. Throws what `Wallet.inspect` throws, and rate_limited. */
-  inspect: (token: Secret, source: Credential['source']) => TokenInfo;
   /** `sk-` key of a token: derived with a secret of this node, so neither mint nor earlier holder can know it. */
   keyOfToken: (info: TokenInfo) => string;
 }
@@ -82,19 +80,6 @@ export function createPayers(parts: {
     return accountOfPubkey(pubkey);
   }
 
-  /** Text can be made so that reading it takes long; whoever sends much that is no token is slowed down. */
-  function inspected(text: string, source: Credential['source']): TokenInfo {
-    if (ledger.operationOfText(tokenTextHash(text)) !== undefined) return wallet.inspect(text);
-    const presenter = { source: source?.() };
-    junk.admit(presenter);
-    try {
-      return wallet.inspect(text);
-    } catch (error) {
-      junk.refused(presenter);
-      throw error;
-    }
-  }
-
   /** The account of a token presented as a bearer: the one it was deposited to, whoever asks with the same text. */
   async function keptToken(
     { token, source }: TokenCredential,
@@ -108,7 +93,7 @@ export function createPayers(parts: {
       await ledger.completeReceive(known.id, [], known.plan).durable;
       return kept(known).account;
     }
-    const info = inspected(text, source);
+    const info = wallet.inspect(text);
     requireFace(wallet, info, atLeast());
     const account = accountOfKey(keyOfClaims(info.claims));
     const to = { account, accountKind: 'key', purpose: 'create', ...creation } as const;
@@ -134,7 +119,7 @@ export function createPayers(parts: {
       await ledger.completeReceive(before.id, [], before.plan).durable;
       return { account: before.account, remainder: 'return' };
     }
-    const info = inspected(text, credential.source);
+    const info = wallet.inspect(text);
     requireFace(wallet, info, atLeast());
     const account = oneShotAccount(info.claims);
     const to = { account, accountKind: 'token', purpose: 'pay' } as const;
@@ -165,7 +150,6 @@ export function createPayers(parts: {
       if (operation?.purpose !== purpose) throw deadKey();
       return operation.account;
     },
-    inspect: (token, source) => inspected(token.reveal(), source),
     keyOfToken: (info) => keyOfClaims(info.claims),
   };
 }

@@ -85,29 +85,9 @@ test('junk tokens cost the journal a bounded number of entries; a good token of 
 test('what is wrong with a token before any mint is asked leaves no trace in the journal', async () => {
   const till = await newTill();
   const { sequence } = till.ledger.health();
-  const present = (source: string) =>
-    outcome(till.accounts.create(new Secret('cashuBnonsense'), {}, undefined, () => source));
-  for (let i = 0; i < LIMITS.junk.sourceBurst; i++) expect(await present(HERE)).toBe('invalid_cashu_token');
-  for (let i = 0; i < 50; i++) expect(await present(HERE)).toBe('rate_limited');
-  expect(await present('9.9.9.9')).toBe('invalid_cashu_token');
-  expect(till.ledger.health().sequence).toBe(sequence);
-});
-
-test('text that is no token counts wherever one is taken; one that is known here is never held up', async () => {
-  const till = await newTill();
-  const known = new Secret(token(5, 'known'));
-  expect(await outcome(till.accounts.create(known, {}, undefined, () => HERE))).toMatchObject({
-    balance: 5_000,
-  });
-  const credential = { kind: 'token', token: new Secret('cashuBnonsense'), remainder: 'keep' } as const;
-  for (let i = 0; i < LIMITS.junk.sourceBurst; i++)
-    expect(await outcome(till.accounts.info({ ...credential, source: () => HERE }))).toBe(
+  for (let i = 0; i < 100; i++)
+    expect(await outcome(till.accounts.create(new Secret('cashuBnonsense'), {}, undefined, () => HERE))).toBe(
       'invalid_cashu_token',
     );
-  expect(await outcome(till.accounts.info({ ...credential, source: () => HERE }))).toBe('rate_limited');
-  const good = { ...credential, token: known, source: () => HERE };
-  expect(await outcome(till.accounts.topUp(good, new Secret('cashuBnonsense')))).toBe('rate_limited');
-  expect(await outcome(till.accounts.create(known, {}, undefined, () => HERE))).toMatchObject({
-    balance: 5_000,
-  });
+  expect(till.ledger.health().sequence).toBe(sequence);
 });
