@@ -1,11 +1,11 @@
 /** `init`: makes a node once. What exists is never touched, so running it again is safe. */
-import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import type { Command } from 'commander';
 import { EXIT, ExitError } from './base/error.ts';
-import { ifExists } from './base/missing.ts';
+import { exists } from './base/missing.ts';
 import { type CliIo, type CommandContext, type CommonOptions, withConfig } from './cli-context.ts';
 import { list } from './cli-output.ts';
 import { NODE_TEMPLATE } from './cli-template.ts';
@@ -82,9 +82,8 @@ const BACKUP =
 
 /** A seed without its ledger, or the reverse, is a lost half: making the other anew would hide the loss. */
 async function refuseHalfNode(config: Config): Promise<void> {
-  const exists = async (name: string): Promise<boolean> =>
-    (await ifExists(stat(join(config.data_dir, name)))) !== undefined;
-  const [seed, ledger] = [await exists('seed'), await exists('ledger')];
+  const has = (name: string): Promise<boolean> => exists(join(config.data_dir, name));
+  const [seed, ledger] = [await has('seed'), await has('ledger')];
   if (seed === ledger) return;
   const [have, lack] = seed ? ['seed', 'ledger'] : ['ledger', 'seed'];
   throw new ExitError(
@@ -95,7 +94,7 @@ async function refuseHalfNode(config: Config): Promise<void> {
 
 /** A directory for one user only; one that exists keeps its mode. */
 async function makePrivate(dir: string): Promise<void> {
-  if ((await ifExists(stat(dir))) !== undefined) return;
+  if (await exists(dir)) return;
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await chmod(dir, 0o700);
 }

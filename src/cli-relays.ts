@@ -1,7 +1,8 @@
 /** Which relays a buyer's command asks: named on the command line, else configured, else those that come along. */
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { EXIT, ExitError, NodeError } from './base/error.ts';
+import { exists } from './base/missing.ts';
 import type { CommandContext, CommonOptions } from './cli-context.ts';
 import { packagedRelays } from './cli-init.ts';
 import { configPath } from './config.ts';
@@ -24,7 +25,8 @@ export async function relaysToAsk(context: CommandContext, options: RelayOptions
     return parsed(text, '--relays');
   }
   const file = configPath({ file: options.config, env, cwd });
-  const configured = options.config !== undefined || (await stat(file).catch(() => undefined)) !== undefined;
+  // One that cannot be looked at is there: loading it says what is wrong.
+  const configured = options.config !== undefined || (await exists(file).catch(() => true));
   if (configured) return (await context.load(options, { lenient: true })).relayList;
   return parsed(await packagedRelays(), 'relays.json');
 }

@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { NodeError } from './base/error.ts';
+import { ifExists, unreadable } from './base/missing.ts';
 import { parseRelays } from './relay/config.ts';
 import { pubkeyOf } from './relay/key.ts';
 import type { RelayConfig } from './relay/relay.ts';
@@ -149,16 +150,16 @@ async function readRelays(
 ): Promise<RelayConfig[]> {
   let json: unknown = relays;
   if (typeof relays === 'string') {
-    const text = await readFile(relays, 'utf8').catch(() => undefined);
-    if (text === undefined) {
-      found.missing.push({ path: 'relays', message: `there is no file at ${relays}` });
-      return [];
-    }
     try {
+      const text = await ifExists(readFile(relays, 'utf8'));
+      if (text === undefined) {
+        found.missing.push({ path: 'relays', message: `there is no file at ${relays}` });
+        return [];
+      }
       json = JSON.parse(text);
     } catch (error) {
-      const kind = error instanceof SyntaxError ? 'is not JSON' : 'cannot be read';
-      found.problems.push({ path: 'relays', message: `${relays} ${kind}` });
+      const message = error instanceof SyntaxError ? `${relays} is not JSON` : unreadable(relays, error);
+      found.problems.push({ path: 'relays', message });
       return [];
     }
   }
@@ -179,8 +180,8 @@ const isPlain = (url: string): boolean =>
 
 /** A data directory into which every local user can write is somebody else's too. */
 async function exposure(dataDir: string): Promise<string | undefined> {
-  const info = await stat(dataDir).catch(() => undefined);
-  if (info === undefined) return undefined;
+  const info = await ifExists(stat(dataDir)).catch((error: unknown) => unreadable(dataDir, error));
+  if (info === undefined || typeof info === 'string') return info;
   if (!info.isDirectory()) return `${dataDir} is not a directory`;
   return modeCounts && (info.mode & 0o002) !== 0
     ? `${dataDir} can be written by every user; run: chmod 700 ${dataDir}`

@@ -4,6 +4,7 @@ import { access, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EXIT } from './base/error.ts';
 import { LIMITS } from './base/limits.ts';
+import { ifExists, unreadable } from './base/missing.ts';
 import type { Config } from './config.ts';
 import { modeCounts } from './config-secrets.ts';
 import { type Check, type DoctorTools, about, exitOf } from './doctor-check.ts';
@@ -41,7 +42,9 @@ export async function examineBooks(config: Config, tools: DoctorTools): Promise<
 
 async function dataDirectory({ data_dir: dir }: Config): Promise<Check[]> {
   const { ok, warn, fail } = about('data', dir);
-  const info = await stat(dir).catch(() => undefined);
+  const info = await ifExists(stat(dir)).catch((error: unknown) => unreadable(dir, error));
+  if (typeof info === 'string')
+    return [fail(EXIT.refused, info, "run as the node's own user, or correct data_dir")];
   if (info === undefined) return [fail(EXIT.refused, 'there is no such directory', 'run: routstr-node init')];
   const mayWrite = await access(dir, constants.R_OK | constants.W_OK | constants.X_OK).then(
     () => true,
@@ -54,7 +57,7 @@ async function dataDirectory({ data_dir: dir }: Config): Promise<Check[]> {
   const found: Check[] = [];
   if (modeCounts && (info.mode & 0o077) !== 0)
     found.push(warn('other users of this machine can look into it', `run: chmod 700 ${dir}`));
-  const seed = await stat(seedFile({ data_dir: dir })).catch(() => undefined);
+  const seed = await ifExists(stat(seedFile({ data_dir: dir })));
   if (modeCounts && seed !== undefined && (seed.mode & 0o077) !== 0)
     found.push(
       warn(

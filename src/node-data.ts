@@ -1,8 +1,8 @@
 /** What belongs to a node and must survive it: Nostr key, seed, ledger. Made by `init`, read at every start. */
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EXIT, ExitError } from './base/error.ts';
-import { ifExists } from './base/missing.ts';
+import { exists } from './base/missing.ts';
 import { createHmac } from 'node:crypto';
 import { type Sealer, createSealer } from './base/seal.ts';
 import { Secret } from './base/secret.ts';
@@ -108,5 +108,3 @@ export async function readNodeSecrets(config: Config): Promise<NodeSecrets> {
     keySecret: new Secret<Uint8Array>(keySecret),
   };
 }
-
-const exists = async (path: string): Promise<boolean> => (await ifExists(stat(path))) !== undefined;

@@ -1,4 +1,5 @@
 /** Missing: a file that is not there, told from one that cannot be read. */
+import { stat } from 'node:fs/promises';
 
 /** Why a file that is there cannot be read, in words for the person at the command line. */
 export const unreadable = (file: string, error: unknown): string => {
@@ -13,3 +14,6 @@ export async function ifExists<T>(read: Promise<T>): Promise<T | undefined> {
     throw error;
   });
 }
+
+/** Throws where it cannot be found out. */
+export const exists = async (path: string): Promise<boolean> => (await ifExists(stat(path))) !== undefined;

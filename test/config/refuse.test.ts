@@ -27,6 +27,14 @@ test('a configuration that cannot be read is not taken for one that is missing',
   expect(await problems(MINIMAL, { cwd, file })).toEqual([`config: ${file} cannot be read (ENOTDIR)`]);
 });
 
+test('a list of relays that cannot be read is not taken for one that is missing', async () => {
+  const cwd = temporaryDirectory();
+  writeFileSync(join(cwd, 'taken'), '');
+  expect(await problems({ ...MINIMAL, relays: 'taken/relays.json' }, { cwd })).toEqual([
+    `relays: ${join(cwd, 'taken', 'relays.json')} cannot be read (ENOTDIR)`,
+  ]);
+});
+
 test.skipIf(process.getuid?.() === 0)('a configuration of another user', async () => {
   const cwd = temporaryDirectory();
   const file = join(cwd, 'other.yaml');
