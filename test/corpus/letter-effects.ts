@@ -15,6 +15,7 @@ import {
   PAID_PATH,
   bare,
   job,
+  liarIsHeard,
   rumorOf,
   written,
 } from './letters-kit.ts';
@@ -153,6 +154,8 @@ export const LETTER_EFFECTS: readonly LetterRow[] = [
           return frame.id;
         },
         fate: { told: [200] },
+        // What is left of the flood would be counted beside what comes next.
+        check: liarIsHeard,
       },
     ],
   },

@@ -135,7 +135,7 @@ export async function pong({ client }: LetterStage): Promise<void> {
 }
 
 /** A ping over the liar is answered there: what the liar said before was read, and the link stands, perhaps anew. */
-async function liarIsHeard({ client, lie, told }: LetterStage): Promise<void> {
+export async function liarIsHeard({ client, lie, told }: LetterStage): Promise<void> {
   const before = told.events.length;
   let sentAt = -Infinity;
   await until(() => {
