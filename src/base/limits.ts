@@ -72,6 +72,8 @@ export const LIMITS = {
     /** A proof is about 145 characters in a V4 token, so this is room for 128 proofs with DLEQ. */
     charsMax: 64 * KiB,
     proofsMax: 128,
+    /** CBOR items of a V4 token: a proof with DLEQ, witness and a keyset of its own has 26. */
+    itemsMax: 4_096,
     secretCharsMax: 512,
     /** Exposure to one mint by one payment: 1,000,000 sat. */
     msatMax: 1_000_000_000,

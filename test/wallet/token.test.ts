@@ -69,6 +69,14 @@ test('one proof of a token with DLEQ and memo is kept without them', () => {
   expect(inspect(token).proofs.reveal()).toEqual([proof()]);
 });
 
+test('a token may hold 128 proofs with all that NUT-00 gives them, each of a keyset of its own', () => {
+  const dleq = { e: '11'.repeat(32), s: '22'.repeat(32), r: '33'.repeat(32) };
+  const proofs = Array.from({ length: 128 }, (_, i) =>
+    proof({ id: `00ad268c4d1f5${800 + i}`, secret: `s${i}`, dleq, witness: 'x' }),
+  );
+  expect(inspect(tokenB(proofs)).proofs.reveal()).toHaveLength(128);
+});
+
 test.each(['cashu:', 'cashu://', 'web+cashu://', 'CASHU:'])(
   'prefix %s and surrounding space change nothing',
   (prefix) => {
@@ -219,6 +227,16 @@ describe('what this node does not take', () => {
     '',
   ])('T13, T14: %s is not a listed mint', (mint) => {
     expect(codeOf(tokenA([proof()], {}, mint))).toBe('untrusted_mint');
+  });
+
+  test.each<[string, number[]]>([
+    ['empty maps', [0xa0]],
+    ['texts of no byte', [0x60]],
+    ['endless texts, which no head can measure', [0x7f, 0x60, 0x60, 0x60]],
+    ['numbers', [0x1a, 1, 2, 3, 4]],
+  ])('48 kB of %s are refused before they are decoded', (_, item) => {
+    const bytes = Buffer.alloc(48_000, Buffer.from(item));
+    expect(() => inspect(cbor(0x99, 0xff, 0xff, ...bytes))).toThrow('at most 128 proofs');
   });
 
   test('a million bytes of junk are refused before they are decoded', () => {
