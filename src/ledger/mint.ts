@@ -28,30 +28,31 @@ type Mint = Pick<
 >;
 
 export function createMint(store: Store): Mint {
-  /** Invoices that can still be paid. What is not finished is bounded by this very rule. */
-  function waiting(): number {
-    const now = unixSeconds(store.clock);
-    let count = 0;
-    for (const id of store.books.unfinished.keys()) {
-      const operation = existing(store, id);
-      if (operation.kind === 'mint' && operation.expiresAt > now) count += 1;
-    }
-    return count;
-  }
+  let open: OperationId[] | undefined;
 
-  const hasMintRoom = (): boolean => waiting() < LIMITS.invoice.openMax;
+  /** Invoices whose shown end is to come. Sought among all once: unfinished ones past their end are kept for weeks. */
+  function openInvoices(): OperationId[] {
+    const now = unixSeconds(store.clock);
+    open = (open ?? [...store.books.unfinished.keys()]).filter((id) => {
+      const operation = store.books.unfinished.has(id) ? existing(store, id) : undefined;
+      return operation?.kind === 'mint' && operation.expiresAt > now;
+    });
+    return open;
+  }
 
   return {
     hasMintRoom: () => {
       store.guard();
-      return hasMintRoom();
+      return openInvoices().length < LIMITS.invoice.openMax;
     },
 
     openMint: (intent) => {
       store.guard();
       invariant(store.operation(intent.id) === undefined, 'an operation id is used once');
       invariant(Number.isSafeInteger(intent.amount) && intent.amount > 0, 'an invoice has a whole amount');
-      if (!hasMintRoom()) return { outcome: 'full' };
+      const invoices = openInvoices();
+      if (invoices.length >= LIMITS.invoice.openMax) return { outcome: 'full' };
+      invoices.push(intent.id);
       const operation: MintOperation = {
         ...intent,
         kind: 'mint',

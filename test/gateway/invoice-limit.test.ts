@@ -17,10 +17,10 @@ const quotes = (kit: LightningTill): number => kit.mint.mintQuotes().length;
 const npub = (name: string): TopUpCredential => ({ kind: 'pubkey', pubkey: sha256Hex(name) });
 
 /** As many as may wait, of a mint that is not asked about them. */
-function fill(kit: LightningTill): void {
+function fill(kit: LightningTill, count: number = openMax): void {
   const { ledger } = kit.till;
   const expiresAt = unixSeconds(kit.clock) + secondsMax;
-  for (let i = 0; i < openMax; i++)
+  for (let i = 0; i < count; i++)
     ledger.openMint({
       id: newOperationId(),
       account: accountOfPubkey(sha256Hex(`${i}`)),
@@ -45,8 +45,21 @@ test('while too many invoices wait, no mint is asked for another one', async () 
   expect(kit.till.ledger.hasMintRoom()).toBe(false);
   expect(await outcome(ask(kit))).toBe('overloaded');
   expect(quotes(kit)).toBe(0);
+  await kit.restart();
+  expect(kit.till.ledger.hasMintRoom()).toBe(false);
   await kit.clock.advance(secondsMax * 1000);
   expect(await outcome(ask(kit))).toMatchObject({ amountSats: 1 });
+});
+
+test('an invoice that was paid leaves its place to another one', async () => {
+  const kit = await newLightningTill();
+  const paid = await kit.invoice(100);
+  fill(kit, openMax - 1);
+  expect(await outcome(ask(kit))).toBe('overloaded');
+  kit.mint.payQuote(paid.invoice);
+  await kit.until('credited', () => kit.till.ledger.totals().liabilities['avail'] === 100_000);
+  expect(await outcome(ask(kit))).toMatchObject({ amountSats: 1 });
+  expect(await outcome(ask(kit))).toBe('overloaded');
 });
 
 test('an invoice for which the last room was taken while its mint was asked is not opened', async () => {
