@@ -627,7 +627,10 @@ export const LIMITS = {
     othersMax: 300,
     topUpsMax: 200,
     pendingPerSender: 5,
+    /** From then on a message gives way to newer ones, and all but refunds are given up. */
     pendingSeconds: 7 * 86_400,
+    /** Below `idempotency.keepSeconds`: a forgotten refund that is asked for again would be another one. */
+    refundSeconds: 30 * 86_400,
     lookMs: 3_000,
     refundRetryMs: 30_000,
     /** Pauses before an answer that no relay took is sent once more. */

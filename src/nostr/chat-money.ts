@@ -132,7 +132,9 @@ export function createChatMoney(parts: {
   }
 
   async function lookAt(one: Pending): Promise<void> {
-    if (unixSeconds(clock) - one.at > LIMITS.chat.pendingSeconds) return finish(one.id);
+    const { refundSeconds, pendingSeconds } = LIMITS.chat;
+    const seconds = one.kind === 'refund' ? refundSeconds : pendingSeconds;
+    if (unixSeconds(clock) - one.at > seconds) return finish(one.id);
     if (one.kind === 'refund') {
       if (clock.monotonic() >= (notBefore.get(one.id) ?? 0)) await handOver(one, one.sats);
       return;

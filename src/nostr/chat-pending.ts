@@ -32,21 +32,20 @@ export function createPendingList({ store, clock }: { store: ValueStore; clock: 
   let list = JSON.parse(store.get(NAME) ?? '[]') as Pending[];
 
   const write = (): Promise<void> => store.put(NAME, JSON.stringify(list));
-  const fits = ({ kind, sender }: Pending): boolean => {
-    const same = list.filter((other) => other.kind === kind);
-    const most = kind === 'topup' ? chat.topUpsMax : chat.othersMax;
-    return (
-      same.length < most && same.filter((other) => other.sender === sender).length < chat.pendingPerSender
-    );
-  };
+  const ofKind = (kind: Pending['kind']): Pending[] => list.filter((other) => other.kind === kind);
+  const isFull = (kind: Pending['kind']): boolean =>
+    ofKind(kind).length >= (kind === 'topup' ? chat.topUpsMax : chat.othersMax);
 
   return {
     all: () => list,
     add: async (pending) => {
       if (list.some(({ id }) => id === pending.id)) return true;
+      const { kind, sender } = pending;
+      if (ofKind(kind).filter((other) => other.sender === sender).length >= chat.pendingPerSender)
+        return false;
       const now = unixSeconds(clock);
-      list = list.filter(({ at }) => now - at < chat.pendingSeconds);
-      if (!fits(pending)) return false;
+      if (isFull(kind)) list = list.filter(({ at }) => now - at < chat.pendingSeconds);
+      if (isFull(kind)) return false;
       list = [...list, pending];
       await write();
       return true;

@@ -154,6 +154,30 @@ test('a refund that no relay takes is told by the next process: the same token, 
   expect(bot.running.ledger.totals().drift).toBe(0);
 });
 
+test.each([
+  [LIMITS.chat.refundSeconds - 86_400, 1],
+  [LIMITS.idempotency.keepSeconds + 86_400, 0],
+])(
+  'of a refund that no relay took for %d s %d tokens are told, and none is made again',
+  async (seconds, told) => {
+    const bot = await newChat();
+    await bot.say(ecash(50, 'first'));
+    bot.deafen(true);
+    await bot.say('/refund');
+    expect(bot.balance()).toBe(0);
+    await bot.clock.advance(seconds * 1_000);
+    bot.deafen(false);
+    await bot.say(ecash(7, 'later'));
+    await bot.restart();
+    for (let i = 0; i < 20; i += 1) {
+      await bot.clock.advance(LIMITS.chat.lookMs);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    expect(bot.told.filter(({ text }) => text.startsWith('cashu'))).toHaveLength(told);
+    expect(bot.balance()).toBe(7_000);
+  },
+);
+
 test('a refund whose mint is slow arrives as soon as it is made', async () => {
   const bot = await newChat();
   await bot.say(ecash(7, 'seven'));
