@@ -72,7 +72,7 @@ export const LIMITS = {
     /** A proof is about 145 characters in a V4 token, so this is room for 128 proofs with DLEQ. */
     charsMax: 64 * KiB,
     proofsMax: 128,
-    /** CBOR items of a V4 token: a proof with DLEQ, witness and a keyset of its own has 26. */
+    /** CBOR items of a V4 token: 128 proofs with DLEQ, witness and a keyset each have 3,200, as has 64 kB of bare ones. */
     itemsMax: 4_096,
     secretCharsMax: 512,
     /** Exposure to one mint by one payment: 1,000,000 sat. */

@@ -22,7 +22,7 @@ export function inspectToken(text: string, unitsOf: UnitsOfMint): TokenInfo {
     throw new NodeError('unsupported_unit', `This node accepts ${known.units.join(', ')} from this mint.`);
   }
   if (proofs.length > LIMITS.token.proofsMax) {
-    throw tooManyProofs();
+    throw new NodeError('token_too_large', `A token may have at most ${LIMITS.token.proofsMax} proofs.`);
   }
   const checked = proofs.map(checkProof);
   const face = faceOf(checked, knownUnit);
@@ -63,9 +63,6 @@ interface Decoded {
 const invalid = (what: string, cause?: unknown): NodeError =>
   new NodeError('invalid_cashu_token', `This is not a valid cashu token: ${what}.`, { cause });
 
-const tooManyProofs = (): NodeError =>
-  new NodeError('token_too_large', `A token may have at most ${LIMITS.token.proofsMax} proofs.`);
-
 function decode(text: string): Decoded {
   const body = text.slice('cashuX'.length);
   if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(body)) throw invalid('it must be cashuA… or cashuB… in base64url');
@@ -81,7 +78,7 @@ function decode(text: string): Decoded {
 /** Short keyset ids stay as they are; they are expanded with the mint's keysets when the token is received. */
 function decodeB(body: string): Decoded {
   const cbor = Buffer.from(body, 'base64url');
-  if (hasMoreItems(cbor, LIMITS.token.itemsMax)) throw tooManyProofs();
+  if (hasMoreItems(cbor, LIMITS.token.itemsMax)) throw invalid('it has too many parts');
   const token = getDecodedTokenBinary(Buffer.concat([Buffer.from('crawB'), cbor]));
   const proofs = token.proofs.map((proof) => ({ ...proof, amount: numberOf(proof.amount.toBigInt()) }));
   return { mint: token.mint, unit: token.unit, proofs };
