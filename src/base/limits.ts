@@ -144,8 +144,13 @@ export const LIMITS = {
   invoice: {
     /** Invoices within their shown end; each is asked about until a day after it can be paid no more. */
     openMax: 1_000,
-    /** Invoices for new accounts per minute, and at once, from one address: alone it does not fill `openMax` in an hour. */
-    sourcePerMinute: 10,
+    /** With all that is kept for late payments: about 20 MB, and half a question a second to the mint. */
+    unfinishedMax: 20_000,
+    /**
+     * Invoices per minute, and at once, for new accounts of one address and for one known account. Alone it neither
+     * fills `openMax` in an hour nor, where invoices can be paid for a week, `unfinishedMax` before they end.
+     */
+    sourcePerMinute: 1.5,
     sourceBurst: 30,
     /** RIP-08. 1,000,000 sat, as the largest token. */
     satsMax: 1_000_000,
@@ -177,7 +182,6 @@ export const LIMITS = {
     /** Waiting invoices that are asked about at the full pace. */
     fullPaceMax: 20,
     /** Keys of top-ups under way, kept in memory for clients that look for them in the status. */
-    keysRememberedMax: 1_000,
   },
   hint: {
     /** A quote is below 5 kB; a mint that sends more than this at once is cut off. */
@@ -249,6 +253,8 @@ export const LIMITS = {
     feeShareMax: 0.05,
     /** Swaps begun for one mint in one sweep. */
     swapsPerSweep: 10,
+    /** The next sweep where one did not suffice. */
+    againMs: 60_000,
   },
   lnurl: {
     timeoutMs: 10_000,

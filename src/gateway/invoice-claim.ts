@@ -1,6 +1,5 @@
 /** Who gets the key that an invoice paid for: whoever proves the claim secret, or, for old clients, the first to ask. */
 import { type OperationId, accountOfKey, hmacHex, sha256Hex } from '../base/id.ts';
-import { LIMITS } from '../base/limits.ts';
 import { msatPerUnit } from '../base/money.ts';
 import { Secret } from '../base/secret.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -27,33 +26,21 @@ export interface Claims {
   secretOf: (id: OperationId) => Secret;
   /** The key of the account that an invoice creates: it follows from the node's secret and is never stored. */
   newKey: (id: OperationId) => string;
-  /** Keeps the key of a top-up in memory; only its hash is in the ledger. */
-  remember: (id: OperationId, key: Secret) => void;
+  /** Of a top-up only the key that was sent along: whoever saw its invoice must not get an account that has money. */
   keyFor: (operation: MintOperation, proof: InvoiceProof) => Promise<Secret | undefined>;
 }
 
 export function createClaims(parts: { ledger: Ledger; keySecret: Secret<Uint8Array> }): Claims {
   const { ledger, keySecret } = parts;
-  const remembered = new Map<OperationId, Secret>();
   const newKey = (id: OperationId): string => `sk-${hmacHex(keySecret.reveal(), `invoice:${id}`)}`;
-
-  function keyOf(operation: MintOperation): Secret | undefined {
-    if (operation.purpose === 'topup') return remembered.get(operation.id);
-    return new Secret(newKey(operation.id));
-  }
 
   return {
     secretOf: (id) => new Secret(hmacHex(keySecret.reveal(), `claim:${id}`)),
     newKey,
-    remember: (id, key) => {
-      remembered.set(id, key);
-      const oldest = remembered.keys().next();
-      if (remembered.size > LIMITS.invoice.keysRememberedMax && !oldest.done) remembered.delete(oldest.value);
-    },
     keyFor: async (operation, { claimSecret, key }) => {
       if (key !== undefined && accountOfKey(key.reveal()) === operation.account) return key;
-      const known = keyOf(operation);
-      if (known === undefined) return undefined;
+      if (operation.purpose === 'topup') return undefined;
+      const known = new Secret(newKey(operation.id));
       if (claimSecret !== undefined)
         return sha256Hex(claimSecret.reveal()) === operation.claimHash ? known : undefined;
       if (operation.unproven !== true) return undefined;

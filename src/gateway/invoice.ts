@@ -7,7 +7,7 @@ import { type Unit, msatPerUnit } from '../base/money.ts';
 import type { Sealer } from '../base/seal.ts';
 import { Secret } from '../base/secret.ts';
 import { type Clock, unixSeconds } from '../base/time.ts';
-import type { Ledger } from '../ledger/ledger.ts';
+import type { Account, Ledger } from '../ledger/ledger.ts';
 import type { MintOperation, MintTerms } from '../ledger/lightning.ts';
 import type { MintQuote } from '../wallet/lightning.ts';
 import type { Wallet } from '../wallet/wallet.ts';
@@ -67,10 +67,10 @@ export function createInvoices(parts: {
   const watchQuotes = createQuoteWatch({ wallet, driver });
   const step = createMintStep({ ledger, wallet, sealer, watch: watchQuotes, clock, log });
 
-  const strangers = createRateLimit({
+  const askers = createRateLimit({
     perMinute: LIMITS.invoice.sourcePerMinute,
     burst: LIMITS.invoice.sourceBurst,
-    refusal: 'Too many invoices for new accounts were asked for from here; ask again in a moment.',
+    refusal: 'Too many invoices were asked for from here; ask again in a moment.',
     clock,
   });
 
@@ -90,9 +90,8 @@ export function createInvoices(parts: {
 
   /** Before a mint is asked: what its budget spends on quotes that nobody pays, swaps and payments lack. */
   function admit({ account, source }: InvoiceRequest): void {
-    const isKnown = account !== undefined && ledger.account(account) !== undefined;
-    const network = isKnown ? undefined : source?.();
-    if (network !== undefined) strangers.admit(network);
+    const asker = account !== undefined && hasPaid(ledger.account(account)) ? account : source?.();
+    if (asker !== undefined) askers.admit(asker);
     if (!ledger.hasMintRoom()) throw overloaded();
   }
 
@@ -139,7 +138,7 @@ export function createInvoices(parts: {
       admit(request);
       const id = newOperationId();
       const { quote, shelf, amount } = await quoteOf(id, request);
-      const { account, to, terms, amountSats } = request;
+      const { account, terms, amountSats } = request;
       const claimSecret = request.claimHash === undefined ? claims.secretOf(id) : undefined;
       const opened = ledger.openMint({
         id,
@@ -161,7 +160,6 @@ export function createInvoices(parts: {
       // From this turn on: one that reaches the disk although its write failed is found when the ledger is back.
       watch(opened.operation, opened.durable);
       await opened.durable;
-      if (to?.kind === 'key') claims.remember(id, to.key);
       return {
         id,
         invoice: quote.invoice.text,
@@ -194,6 +192,10 @@ export function createInvoices(parts: {
     },
   };
 }
+
+/** A token that was refused leaves an account, too: it would be as many askers as anybody wants. */
+const hasPaid = (account: Account | undefined): boolean =>
+  account !== undefined && (account.available > 0 || account.held > 0 || account.totalRequests > 0);
 
 const notFound = (): NodeError =>
   new NodeError('invoice_not_found', 'Invoice not found', { legacyDetail: 'Invoice not found' });

@@ -25,19 +25,23 @@ interface Parts {
 /** Looks through the pool now and then until the signal aborts; a mint that is away waits for the next time. */
 export async function rotateProofs(parts: Parts): Promise<void> {
   const { ledger, wallet, clock, log, signal } = parts;
+  const { sweepMs, againMs } = LIMITS.rotation;
+  let pauseMs: number = sweepMs;
   while (!signal.aborted) {
-    await clock.sleep(LIMITS.rotation.sweepMs, signal);
+    await clock.sleep(pauseMs, signal);
+    pauseMs = sweepMs;
     for (const { url, unit, quarantined } of wallet.mints()) {
       if (signal.aborted) return;
       if (quarantined || ledger.health().poisoned) continue;
-      await rotateShelf(parts, { mint: url, unit }).catch((error: unknown) => {
+      const left = await rotateShelf(parts, { mint: url, unit }).catch((error: unknown) => {
         log.warn('gateway.rotation.failed', { mint: url, error: errorKind(error) });
       });
+      if (left === 'more') pauseMs = againMs;
     }
   }
 }
 
-async function rotateShelf(parts: Parts, shelf: Shelf): Promise<void> {
+async function rotateShelf(parts: Parts, shelf: Shelf): Promise<'done' | 'waits' | 'more'> {
   const {
     ledger,
     wallet,
@@ -67,17 +71,17 @@ async function rotateShelf(parts: Parts, shelf: Shelf): Promise<void> {
       return outputs !== undefined && outputs.length <= count / 2 ? outputs : undefined;
     };
     const order = { id: newOperationId(), ...shelf, count: inputsMax, feePpk, keyset };
-    const isFull = (): boolean =>
-      ledger.proofs().filter(({ mint, unit }) => mint === shelf.mint && unit === shelf.unit).length >
-      proofsMax;
+    const isFull = (): boolean => ledger.pooled(shelf).count > proofsMax;
     const opened =
       ledger.openRotation({ ...order, wanted: ends, amounts }) ??
       (isFull() ? ledger.openRotation({ ...order, wanted: () => true, amounts: dense }) : undefined);
-    if (opened === undefined) return;
+    if (opened === undefined) return 'done';
     const { id, unearned } = opened.operation;
     if (unearned !== undefined) log.warn('gateway.rotation.unearned', { operation: id, msat: unearned });
     log.info('gateway.rotation.begun', { operation: id, mint: shelf.mint });
     payouts.begin(opened);
-    if (!(await driver.wait(id, LIMITS.mint.clientWaitMs)) || ledger.operation(id)?.state !== 'done') return;
+    if (!(await driver.wait(id, LIMITS.mint.clientWaitMs)) || ledger.operation(id)?.state !== 'done')
+      return 'waits';
   }
+  return 'more';
 }

@@ -11,18 +11,13 @@ export interface Shelf {
 
 /** Listed mints with ecash of ours: `own` first if there is one, then by how much is there. */
 export function richestShelves(
-  ledger: Pick<Ledger, 'proofs'>,
+  ledger: Pick<Ledger, 'pooled'>,
   wallet: Pick<Wallet, 'mints'>,
   own?: Shelf,
 ): Shelf[] {
-  const worth = new Map<string, number>();
-  const nameOf = ({ mint, unit }: Shelf): string => `${mint}|${unit}`;
-  for (const { proof, ...shelf } of ledger.proofs()) {
-    const name = nameOf(shelf);
-    worth.set(name, (worth.get(name) ?? 0) + unitToMsat(proof.amount, shelf.unit));
-  }
+  const isOwn = ({ mint, unit }: Shelf): boolean => mint === own?.mint && unit === own.unit;
   const rank = (shelf: Shelf): number =>
-    own !== undefined && nameOf(shelf) === nameOf(own) ? Infinity : (worth.get(nameOf(shelf)) ?? 0);
+    isOwn(shelf) ? Infinity : unitToMsat(ledger.pooled(shelf).amount, shelf.unit);
   return wallet
     .mints()
     .filter(({ quarantined }) => !quarantined)

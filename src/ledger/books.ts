@@ -15,6 +15,8 @@ export interface Hold {
 /** Row `u!<operation>`: operations that are not finished, so that a start need not read all of them. */
 export interface Unfinished {
   state: OperationState;
+  /** Rows that an older version wrote lack it. */
+  kind?: Operation['kind'];
   /** Journal entry that began it. */
   since: number;
 }

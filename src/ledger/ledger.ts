@@ -236,6 +236,8 @@ export interface Ledger extends HoldVerbs, LightningBooks, Idempotent, Kept, Exp
   /** Resolves when all that the other verbs have told so far is on disk. Rejects when the ledger cannot be written. */
   flushed: () => Promise<void>;
   /** Proofs in our possession, for audits. */
+  /** What the pool holds of a shelf, in its unit; kept up to date, unlike `proofs`, which copies all of it. */
+  pooled: (shelf: { mint: string; unit: Unit }) => { amount: number; count: number };
   proofs: () => { mint: string; unit: Unit; proof: StoredProof }[];
   /** Small durable values of other rooms (last announcement, …), by key. */
   getValue: (key: string) => string | undefined;

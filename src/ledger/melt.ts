@@ -18,7 +18,6 @@ import {
   OPERATOR,
   accountField,
   earned,
-  existing,
   faceOf,
   inFlight,
   noProofRows,
@@ -27,6 +26,7 @@ import {
   payer,
   proofRows,
   reserveCounters,
+  unfinishedOf,
 } from './operations.ts';
 import { type Postings, minus, proofsAccount } from './postings.ts';
 import type { Store } from './store.ts';
@@ -43,10 +43,7 @@ export function createMelt(store: Store): Melt {
 
   /** A melt of the same payer that is not finished, blocked ones included: nobody knows yet what became of it. */
   function live({ account }: OpenMelt): MeltOperation | undefined {
-    for (const id of store.books.unfinished.keys()) {
-      const operation = existing(store, id);
-      if (operation.kind === 'melt' && operation.account === account) return operation;
-    }
+    for (const operation of unfinishedOf(store, 'melt')) if (operation.account === account) return operation;
     return undefined;
   }
 

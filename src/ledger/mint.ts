@@ -17,6 +17,7 @@ import {
   proofRows,
   reserveCounters,
   signedProofs,
+  unfinishedOf,
 } from './operations.ts';
 import { proofsAccount } from './postings.ts';
 import { newMoney } from './receive.ts';
@@ -33,17 +34,20 @@ export function createMint(store: Store): Mint {
   /** Invoices whose shown end is to come. Sought among all once: unfinished ones past their end are kept for weeks. */
   function openInvoices(): OperationId[] {
     const now = unixSeconds(store.clock);
-    open = (open ?? [...store.books.unfinished.keys()]).filter((id) => {
+    open = (open ?? [...unfinishedOf(store, 'mint')].map(({ id }) => id)).filter((id) => {
       const operation = store.books.unfinished.has(id) ? existing(store, id) : undefined;
       return operation?.kind === 'mint' && operation.expiresAt > now;
     });
     return open;
   }
 
+  const hasRoom = (invoices: readonly OperationId[]): boolean =>
+    invoices.length < LIMITS.invoice.openMax && store.books.unfinished.size < LIMITS.invoice.unfinishedMax;
+
   return {
     hasMintRoom: () => {
       store.guard();
-      return openInvoices().length < LIMITS.invoice.openMax;
+      return hasRoom(openInvoices());
     },
 
     openMint: (intent) => {
@@ -51,7 +55,7 @@ export function createMint(store: Store): Mint {
       invariant(store.operation(intent.id) === undefined, 'an operation id is used once');
       invariant(Number.isSafeInteger(intent.amount) && intent.amount > 0, 'an invoice has a whole amount');
       const invoices = openInvoices();
-      if (invoices.length >= LIMITS.invoice.openMax) return { outcome: 'full' };
+      if (!hasRoom(invoices)) return { outcome: 'full' };
       invoices.push(intent.id);
       const operation: MintOperation = {
         ...intent,

@@ -19,6 +19,7 @@ type Operations = Pick<
   | 'blockOperation'
   | 'retryOperation'
   | 'unfinished'
+  | 'pooled'
   | 'proofs'
 >;
 
@@ -64,6 +65,10 @@ export function createOperations(store: Store): Operations {
         .sort(([, a], [, b]) => a.since - b.since)
         .map(([id]) => existing(store, id));
     },
+    pooled: (shelf) => {
+      store.guard();
+      return { amount: books.pool.sum(shelf), count: books.pool.count(shelf) };
+    },
     proofs: () => {
       store.guard();
       return [...books.pool.all()].map(({ mint, unit, ...proof }) => ({ mint, unit, proof }));
@@ -75,6 +80,19 @@ export function existing(store: Store, id: OperationId): Operation {
   const operation = store.operation(id);
   invariant(operation !== undefined, 'an operation is opened before it goes on');
   return operation;
+}
+
+/** Unfinished operations of some kinds. Invoices that wait for weeks are passed over unread, however many there are. */
+export function* unfinishedOf<K extends Operation['kind']>(
+  store: Store,
+  ...kinds: K[]
+): Generator<Extract<Operation, { kind: K }>> {
+  const isWanted = (kind: Operation['kind']): kind is K => kinds.includes(kind as K);
+  for (const [id, { kind }] of store.books.unfinished) {
+    if (kind !== undefined && !isWanted(kind)) continue;
+    const operation = existing(store, id);
+    if (isWanted(operation.kind)) yield operation as Extract<Operation, { kind: K }>;
+  }
 }
 
 /** The operation of this id, known to be of this kind. */
@@ -94,7 +112,8 @@ export function operationRows(store: Store, operation: Operation): RowChanges {
   const known = store.books.unfinished.get(operation.id);
   const rows: RowChanges = { [`o!${operation.id}`]: operation };
   if (operation.state === 'executing' || operation.state === 'blocked') {
-    const row: Unfinished = { state: operation.state, since: known?.since ?? store.books.sequence() + 1 };
+    const { state, kind } = operation;
+    const row: Unfinished = { state, kind, since: known?.since ?? store.books.sequence() + 1 };
     rows[key] = row;
   } else if (known !== undefined) {
     rows[key] = null;
@@ -163,10 +182,9 @@ export const inputsOf = (operation: Operation): StoredProof[] => {
 /** Our proofs of a shelf that are in swaps and melts and will come out by themselves, in its unit. */
 export function inFlight(store: Store, { mint, unit }: Shelf): number {
   let sum = 0;
-  for (const [id, { state }] of store.books.unfinished) {
+  for (const operation of unfinishedOf(store, 'send', 'melt')) {
     // What an operator has to decide about is nothing to wait for.
-    if (state === 'blocked') continue;
-    const operation = existing(store, id);
+    if (operation.state === 'blocked') continue;
     if (operation.mint === mint && operation.unit === unit) sum += faceOf(inputsOf(operation));
   }
   return sum;

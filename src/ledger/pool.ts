@@ -29,6 +29,7 @@ export interface Pool {
   /** The smallest proofs that nobody has set aside, of the keysets that are wanted. */
   pickSmall: (shelf: Shelf, count: number, wanted: (keyset: string) => boolean) => StoredProof[];
   sum: (shelf: Shelf) => number;
+  count: (shelf: Shelf) => number;
   /** What so many proofs are worth at most. */
   most: (shelf: Shelf, count: number) => number;
   all: () => IterableIterator<PoolProof>;
@@ -47,6 +48,7 @@ interface Stock {
   free: Bins;
   aside: Map<AccountId, Bins>;
   sum: number;
+  count: number;
 }
 
 export const proofKey = (proof: Pick<StoredProof, 'keyset' | 'counter'>): string =>
@@ -60,7 +62,8 @@ export function createPool(): Pool {
   function stockOf(shelf: Shelf): Stock {
     const name = shelfName(shelf);
     let stock = stocks.get(name);
-    if (stock === undefined) stocks.set(name, (stock = { free: new Map(), aside: new Map(), sum: 0 }));
+    if (stock === undefined)
+      stocks.set(name, (stock = { free: new Map(), aside: new Map(), sum: 0, count: 0 }));
     return stock;
   }
 
@@ -85,13 +88,16 @@ export function createPool(): Pool {
       invariant(!places.has(key), 'a proof enters the pool once');
       const stock = stockOf(proof);
       stock.sum += proof.amount;
+      stock.count += 1;
       move(key, proof, stock.free);
     },
     has: (key) => places.has(key),
     remove: (key) => {
       const place = places.get(key);
       invariant(place !== undefined, 'a proof that leaves the pool was in it');
-      stockOf(place.proof).sum -= place.proof.amount;
+      const stock = stockOf(place.proof);
+      stock.sum -= place.proof.amount;
+      stock.count -= 1;
       place.bins.get(place.proof.amount)?.delete(key);
       places.delete(key);
     },
@@ -134,6 +140,7 @@ export function createPool(): Pool {
       return picked;
     },
     sum: (shelf) => stockOf(shelf).sum,
+    count: (shelf) => stockOf(shelf).count,
     most: (shelf, count) => {
       const { free, aside } = stockOf(shelf);
       const sources = [free, ...aside.values()];

@@ -7,22 +7,19 @@ import type { Ledger, SendOperation } from './ledger.ts';
 import {
   OPERATOR,
   earned,
-  existing,
   faceOf,
   noProofRows,
   operationRows,
   reserveCounters,
+  unfinishedOf,
 } from './operations.ts';
 import { minus, proofsAccount } from './postings.ts';
 import type { Store } from './store.ts';
 
 export function createRotation(store: Store): Pick<Ledger, 'openRotation'> {
   function isRunning(mint: string, unit: string): boolean {
-    for (const id of store.books.unfinished.keys()) {
-      const operation = existing(store, id);
-      const rotates = operation.kind === 'send' && operation.purpose === 'rotate';
-      if (rotates && operation.mint === mint && operation.unit === unit) return true;
-    }
+    for (const operation of unfinishedOf(store, 'send'))
+      if (operation.purpose === 'rotate' && operation.mint === mint && operation.unit === unit) return true;
     return false;
   }
 

@@ -85,6 +85,17 @@ test('a key is topped up, and terms go with a new one', async () => {
   world.mint.payQuote(made.bolt11);
   await until('credited', async () => (await world.balance(key)) === before + 50_000);
   expect(await statusOf(world, made.invoice_id, bearer(key))).toMatchObject({ status: 'paid', api_key: key });
+  // Whoever saw the invoice, or asks first, must not get an account that has money of its own.
+  const { bolt11, invoice_id, claim_secret } = made;
+  for (const seen of [
+    await statusOf(world, invoice_id),
+    await statusOf(world, invoice_id, { 'x-claim-secret': claim_secret }),
+    (await world.post('/v2/lightning/recover', { bolt11 })).json,
+    (await world.post('/v2/lightning/recover', { bolt11, claim_secret })).json,
+  ]) {
+    expect(seen).toMatchObject({ status: 'paid', amount_sats: 50 });
+    expect(seen).not.toHaveProperty('api_key');
+  }
 
   const { json: limited } = await world.post('/lightning/invoice', { amount_sats: 5, balance_limit: 3_000 });
   world.mint.payQuote(limited.bolt11);

@@ -1,4 +1,5 @@
 /** Invoices that nobody pays: how many may wait, how many a network may ask for, and that no mint is asked beyond. */
+import { getDecodedToken, getEncodedToken } from '@cashu/cashu-ts';
 import { expect, test } from 'vitest';
 import { NodeError } from '../../src/base/error.ts';
 import { accountOfPubkey, newOperationId, sha256Hex } from '../../src/base/id.ts';
@@ -9,10 +10,16 @@ import { outcome } from './kit.ts';
 import { type LightningTill, newLightningTill } from './lightning-kit.ts';
 
 const HERE = '8.8.8.8';
-const { openMax, secondsMax, sourceBurst, sourcePerMinute } = LIMITS.invoice;
+const { openMax, secondsMax, sourceBurst, sourcePerMinute, unfinishedMax } = LIMITS.invoice;
 
 const ask = (kit: LightningTill, source?: string, to?: TopUpCredential) =>
   kit.till.lightning.invoice({ amountSats: 1, terms: {}, source: () => source, ...(to && { to }) });
+/** A token whose proof the mint never signed. */
+async function worthless(kit: LightningTill): Promise<string> {
+  const { mint, unit = 'sat', proofs } = getDecodedToken(await kit.mint.issue(1), [kit.mint.keyset()]);
+  const secret = newOperationId();
+  return getEncodedToken({ mint, unit, proofs: proofs.map((proof) => ({ ...proof, secret })) });
+}
 const quotes = (kit: LightningTill): number => kit.mint.mintQuotes().length;
 const npub = (name: string): TopUpCredential => ({ kind: 'pubkey', pubkey: sha256Hex(name) });
 
@@ -86,16 +93,32 @@ test('a network that asks for many invoices for new accounts waits, before any m
   expect(await outcome(ask(kit, HERE))).toMatchObject({ amountSats: 1 });
 });
 
-test('top-ups of an account are not counted', async () => {
+test('an account that has paid is counted by itself', async () => {
   const kit = await newLightningTill();
-  const info = kit.till.wallet.inspect(await kit.mint.issue(10));
   const account = accountOfPubkey(sha256Hex('known'));
+  const info = kit.till.wallet.inspect(await kit.mint.issue(10));
   await kit.till.deposits.deposit(info, { account, accountKind: 'key', purpose: 'create', terms: {} });
   for (let i = 0; i < sourceBurst; i++) await ask(kit, HERE, npub('known'));
-  expect(await outcome(ask(kit, HERE, npub('known')))).toMatchObject({ amountSats: 1 });
+  expect(await outcome(ask(kit, HERE, npub('known')))).toBe('rate_limited');
   expect(await outcome(ask(kit, HERE))).toMatchObject({ amountSats: 1 });
+});
+
+test('an account that only a refused token has made is counted with its network', async () => {
+  const kit = await newLightningTill();
+  for (let i = 0; i < sourceBurst; i++) {
+    const account = accountOfPubkey(sha256Hex(`${i}`));
+    const info = kit.till.wallet.inspect(await worthless(kit));
+    await outcome(
+      kit.till.deposits.deposit(info, { account, accountKind: 'key', purpose: 'create', terms: {} }),
+    );
+    expect(kit.till.ledger.account(account)).toMatchObject({ available: 0 });
+    await ask(kit, HERE, npub(`${i}`));
+  }
+  expect(await outcome(ask(kit, HERE, npub('0')))).toBe('rate_limited');
 });
 
 test('one network alone does not fill the room that invoices have', () => {
   expect(sourceBurst + (sourcePerMinute * secondsMax) / 60).toBeLessThan(openMax);
+  const weekOfMinutes = 7 * 24 * 60;
+  expect(sourceBurst + sourcePerMinute * weekOfMinutes).toBeLessThan(unfinishedMax);
 });
