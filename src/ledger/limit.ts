@@ -19,7 +19,7 @@ export function spentInPeriod(account: Omit<LimitFacts, 'held'>, nowMs: number):
   const period = limitPeriod(account.balanceLimitReset, nowMs);
   if (period === undefined) return msat(account.totalSpent - (account.limitSpentBefore ?? 0));
   // Nothing was held in this period yet, so nothing was spent in it but for what was held before it began.
-  if (account.limitPeriod !== period) return msat(0);
+  if (isNew(account, period, nowMs)) return msat(0);
   return msat(account.totalSpent - (account.limitSpentBefore ?? 0));
 }
 
@@ -29,10 +29,17 @@ export function newPeriod(
   nowMs: number,
 ): { limitPeriod: string; limitSpentBefore: number } | undefined {
   const period = limitPeriod(account.balanceLimitReset, nowMs);
-  if (account.balanceLimit === undefined || period === undefined || account.limitPeriod === period)
+  if (account.balanceLimit === undefined || period === undefined || !isNew(account, period, nowMs))
     return undefined;
   return { limitPeriod: period, limitSpentBefore: account.totalSpent };
 }
+
+/** A clock that steps back over midnight begins no period, unless by so much that it was wrong before. */
+const isNew = (
+  { limitPeriod: known }: Pick<LimitFacts, 'limitPeriod'>,
+  period: string,
+  nowMs: number,
+): boolean => known === undefined || known < period || Date.parse(known) - nowMs > DAY_MS;
 
 /** Fields with which a limit is counted anew from now on, whatever was spent. */
 export function restartedCount(

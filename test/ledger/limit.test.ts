@@ -36,6 +36,30 @@ test('a daily limit stops a key for the rest of the day, and the next day counts
   expect(ledger.account(account)?.totalSpent).toBe(7_500);
 });
 
+test('a clock that steps back over midnight gives no limit anew, and one that was years ahead does not keep it', async () => {
+  const { ledger, place } = await newLedger();
+  const { account } = await deposit(ledger, 'payer', { amounts: digits(100) });
+  await ledger.setAccountTerms(account, { balanceLimit: msat(5_000), balanceLimitReset: 'daily' }).durable;
+  const spend = (id: string, amount: number): string => {
+    const { outcome } = ledger.hold({ id, account, amount: msat(amount) });
+    if (outcome === 'held') ledger.settle(id, msat(amount));
+    return outcome;
+  };
+  const at = (ms: number): void => place.clock.advance(ms - place.clock.now());
+  const midnight = Math.ceil(place.clock.now() / 86_400_000) * 86_400_000;
+  at(midnight + 100);
+  expect(spend('a', 5_000)).toBe('held');
+  at(midnight - 400);
+  expect(spend('b', 1_000)).toBe('limit');
+  at(midnight + 200);
+  expect(spend('c', 1_000)).toBe('limit');
+
+  at(midnight + 1_000 * 86_400_000);
+  expect(spend('d', 5_000)).toBe('held');
+  at(midnight + 86_400_000);
+  expect(spend('e', 5_000)).toBe('held');
+});
+
 test('the count of the day survives a restart', async () => {
   const { ledger, place } = await newLedger();
   const { account } = await deposit(ledger, 'payer', { amounts: digits(100) });
