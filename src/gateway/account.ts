@@ -189,6 +189,7 @@ export function createAccounts(parts: {
       const again = last && !(more && last.state === 'blocked') ? await repeat(last) : undefined;
       const paid = again ?? (more ? await change(account.id, account.lastRefund) : undefined);
       if (paid) return paid;
+      if (existing(account.id).held > ZERO) throw refundPending();
       throw last ? refundSwept() : refundNotFound();
     },
   };

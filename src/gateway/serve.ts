@@ -61,8 +61,11 @@ export function createServe(parts: ServeParts): (request: InferenceRequest) => P
       payer = await payers.resolve(credential, least);
       return await keepAnswer(outcomes, payment, await ask(parts, request, facts, offers, payer));
     } catch (error) {
+      // Until its change is made nobody pays with the token anew: that would be another change.
+      const told =
+        payer && error instanceof NodeError ? await withRefund(parts, credential.token, error) : error;
       outcomes.forget(payment);
-      throw payer && error instanceof NodeError ? await withRefund(parts, credential.token, error) : error;
+      throw told;
     }
   };
 }

@@ -161,6 +161,9 @@ export function createSend(store: Store): Send {
         'only the operator withdraws',
       );
       const available = availableTo(intent);
+      // What a request of a one-shot payment still holds would become a change of its own, and only one can be claimed.
+      if (intent.purpose === 'change' && (store.account(intent.account)?.held ?? 0) > 0)
+        return { outcome: 'insufficient', available };
       const units = intent.amount === 'all' ? msatToUnitFloor(available, intent.unit) : intent.amount;
       invariant(Number.isSafeInteger(units), 'a token has a whole amount');
       if (units <= 0 || unitToMsat(units, intent.unit) > available)

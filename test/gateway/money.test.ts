@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { NodeError } from '../../src/base/error.ts';
-import { ZERO } from '../../src/base/money.ts';
+import { ZERO, fromSat } from '../../src/base/money.ts';
 import { Secret } from '../../src/base/secret.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { type SwapOutcome } from '../../src/wallet/wallet.ts';
@@ -242,6 +242,24 @@ test('a one-shot payment that was credited late pays for the request that is sen
   await till.accounts.claimChange(new Secret(token(5, 'claimed')));
   const claimed = payerOf(till, { ...bearer('claimed'), remainder: 'return' }, () => ZERO);
   expect(await outcome(claimed)).toBe('token_already_spent');
+});
+
+test('a request that begins while change is being made has its money in the one change that can be claimed', async () => {
+  const till = await newTill();
+  const original = new Secret(token(100, 'twice'));
+  const once = { kind: 'token', token: original, remainder: 'return' } as const;
+  const { account } = await payerOf(till, once, () => ZERO);
+  const { activeKeyset } = till.wallet;
+  let look: () => void = () => undefined;
+  const looked = new Promise<void>((resolve) => (look = resolve));
+  till.wallet.activeKeyset = (...asked) => looked.then(() => activeKeyset(...asked));
+  const early = outcome(till.accounts.claimChange(original));
+  await settleDown();
+  till.ledger.hold({ id: 'second', account, amount: fromSat(40) });
+  look();
+  expect(await early).toBe('refund_pending');
+  till.ledger.settle('second', fromSat(5));
+  expect(await till.accounts.claimChange(original)).toMatchObject({ amount: 95 });
 });
 
 test('change that was made comes before what its fees gave back, which comes once that is spent', async () => {
