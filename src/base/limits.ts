@@ -64,6 +64,8 @@ export const LIMITS = {
     messagesMax: 10_000,
     /** Values of one body: 10,000 messages have about 50,000; a million small ones stop the loop for a third of a second. */
     valuesMax: 100_000,
+    /** A picture of 768 by 768 in OpenAI's count, 85 + 4 * 170, the most that Routstr Core charges for one. */
+    mediumTokens: 765,
     /** Answers asked for at once; the ceiling is multiplied by it. */
     choicesMax: 8,
     modelIdCharsMax: 256,
@@ -307,6 +309,8 @@ export const LIMITS = {
     /** After a client left, the rest is read to learn the exact usage. */
     drainMs: 30_000,
     drainsMax: 32,
+    /** An upstream that keeps its connection open after [DONE] is left after so long. */
+    afterDoneMs: 2_000,
     /** A client that reads nothing for so long is treated as gone. */
     stalledMs: 30_000,
   },

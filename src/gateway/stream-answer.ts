@@ -100,7 +100,13 @@ export function streamAnswer(parts: StreamParts): Answer {
   function next(): Promise<Result> {
     const out = ready.shift();
     if (out) return Promise.resolve({ done: false, value: out });
-    return ended ? Promise.resolve(END) : source.next().then(taken, broken);
+    if (ended) return Promise.resolve(END);
+    return stream.closed() ? over() : source.next().then(taken, broken);
+  }
+
+  function over(): Promise<Result> {
+    void readOff(source, parts);
+    return finish(undefined).then(next);
   }
 
   function taken(part: IteratorResult<Buffer>): Result | Promise<Result> {
@@ -171,6 +177,22 @@ export function streamAnswer(parts: StreamParts): Answer {
   };
 }
 
+/** Nobody waits for what comes after [DONE]; it is read so that the connection to the upstream can be used again. */
+async function readOff(
+  source: AsyncIterator<Buffer>,
+  { work, clock, log }: Pick<StreamParts, 'work' | 'clock' | 'log'>,
+): Promise<void> {
+  const late = new AbortController();
+  void clock.sleep(LIMITS.stream.afterDoneMs, late.signal).then(() => cancel(work));
+  try {
+    while ((await source.next()).done !== true);
+  } catch (error) {
+    log.debug('gateway.stream.rest', { error: errorKind(error) });
+  } finally {
+    late.abort();
+  }
+}
+
 const TRUNCATED = 'The AI server broke off its answer. Only what was delivered is charged.';
 
 /** Exact usage if the upstream gave it, an estimate of what was delivered if not, undefined if nothing was. */
@@ -211,13 +233,18 @@ export async function heldStream(parts: StreamParts): Promise<{ body: Buffer; re
   const kept: Buffer[] = [];
   let bytes = 0;
   try {
-    for await (const chunk of chunksOf(upstream)) {
-      for (const out of stream.push(chunk)) {
+    const source = chunksOf(upstream)[Symbol.asyncIterator]();
+    for (let part = await source.next(); part.done !== true; part = await source.next()) {
+      for (const out of stream.push(part.value)) {
         bytes += out.length;
         kept.push(out);
       }
       if (bytes > LIMITS.upstream.answerBytesMax)
         throw new NodeError('upstream_error', 'The answer is too large.');
+      if (stream.closed()) {
+        void readOff(source, parts);
+        break;
+      }
     }
   } catch (error) {
     cancel(work);

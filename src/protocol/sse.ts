@@ -15,6 +15,8 @@ export type { StreamFacts };
 export interface ChatStream {
   /** What of these bytes (and earlier ones) goes to the client now. Throws NodeError upstream_error if an event is too large. */
   push: (chunk: Buffer) => readonly Buffer[];
+  /** [DONE] or an error has come: whatever follows is not looked at. */
+  closed: () => boolean;
   /** Something that the client pays for has been passed on. */
   delivered: () => boolean;
   /** What the stream came to; `rest` is a last event whose blank line is missing. Call it once. */
@@ -136,6 +138,7 @@ export function createChatStream(options: { choices?: number } = {}): ChatStream
       }
       return process(takeParts(chunk), false);
     },
+    closed: () => closed,
     delivered: facts.delivered,
     end: () => {
       // An event that was refused for its size while it came must not be refused again instead of the facts.

@@ -1,4 +1,5 @@
 import { EventEmitter, once } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Reply, type TestWorld, bearer, chat, events, testWorld } from './support.ts';
 import {
@@ -149,6 +150,24 @@ test('C2 an upstream that breaks off is told as an error, never as an end', asyn
     expect(chunks.some((chunk) => chunk.choices?.[0]?.finish_reason)).toBe(false);
     expect(text).not.toContain('host-1');
   }
+});
+
+test.each([
+  ['a connection that breaks', (res: ServerResponse) => void setImmediate(() => res.socket?.destroy())],
+  ['a connection that stays open', () => undefined],
+])('after [DONE] %s changes nothing', async (_what, end) => {
+  const whole = [delta({ role: 'assistant', content: 'Hi' }), delta({}, 'stop'), usageEvent(5, 1), DONE];
+  upstream.answer((res) => {
+    res.writeHead(200, { 'content-type': 'text/event-stream' });
+    res.write(whole.join(''), () => end(res));
+  });
+  const body = chat('x', { model: RAW_MODEL, stream: true });
+  const { text } = await world.post('/v1/chat/completions', body, bearer(key));
+  expectCleanFrames(text);
+  expectWhole(events(text));
+  const token = await world.mint.issue(64);
+  const held = await world.post('/v1/chat/completions', body, { 'x-cashu': token });
+  expectWhole(events(held.text));
 });
 
 test('a stream whose AI server thinks for long begins without it; what comes of it follows, or an error frame', async () => {
