@@ -78,7 +78,7 @@ async function askOne(
     terms: {
       model: offer.modelId,
       price: offer.price,
-      promptTokens: facts.promptTokens,
+      readTokens: facts.readTokens,
       most: mostUsage({ maxOutputTokens: held.maxTokens ?? facts.maxTokens, choices: facts.choices }, offer),
       msatPerUsd: rate.msatPerUsd(),
       maxCost: request.maxCost,

@@ -41,7 +41,8 @@ export function createSettlement(parts: {
   terms: {
     model: string;
     price: ModelPrice;
-    promptTokens: number;
+    /** Prompt of an answer whose usage nobody told. */
+    readTokens: number;
     /** More than this no upstream is believed: it is the node that chose the upstream, not the client. */
     most: { promptTokens: number; completionTokens: number };
     msatPerUsd: number | undefined;
@@ -49,7 +50,7 @@ export function createSettlement(parts: {
   };
 }): Settlement {
   const { ledger, holds, log, requestId, holdId, account, terms } = parts;
-  const { model, price, promptTokens, most, msatPerUsd, maxCost } = terms;
+  const { model, price, readTokens, most, msatPerUsd, maxCost } = terms;
 
   let settled: Promise<Receipt> | undefined;
   let ended: Settled | undefined;
@@ -114,7 +115,12 @@ export function createSettlement(parts: {
     },
     charge: (usage) => once(() => charged(usage)),
     free: () => once(freed),
-    estimate: (completionTokens) => ({ promptTokens, cachedTokens: 0, completionTokens, estimated: true }),
+    estimate: (completionTokens) => ({
+      promptTokens: readTokens,
+      cachedTokens: 0,
+      completionTokens,
+      estimated: true,
+    }),
   };
 }
 

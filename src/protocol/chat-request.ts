@@ -15,6 +15,8 @@ export interface ChatRequestFacts {
   choices: number;
   /** A third of all characters of all strings and keys: how Routstr clients estimate a prompt. */
   promptTokens: number;
+  /** The same for the bill of an answer whose usage nobody told: a picture counts as its pixels do, not as its base64. */
+  readTokens: number;
   /**
    * Body for an upstream: the original bytes if nothing has to change, else the object written anew. The first call
    * lets go of the parsed object, because a body kept alive during a long answer costs more than a second parse.
@@ -41,7 +43,8 @@ export function readChatRequest(bytes: Buffer): ChatRequestFacts {
   const includeUsage = readIncludeUsage(body);
   const { maxTokens, maxTokensField } = readMaxTokens(body);
   const choices = readChoices(body);
-  const promptTokens = Math.floor(countCharacters(body) / 3);
+  const length: Length = { characters: 0, encoded: 0 };
+  measure(body, undefined, length);
   const stored = (body['store'] ?? false) !== false;
   checkLists(body);
   refusePricedExtras(body);
@@ -52,7 +55,8 @@ export function readChatRequest(bytes: Buffer): ChatRequestFacts {
     maxTokens,
     maxTokensField,
     choices,
-    promptTokens,
+    promptTokens: Math.floor(length.characters / CHARS_PER_TOKEN),
+    readTokens: Math.floor((length.characters - length.encoded) / CHARS_PER_TOKEN),
     bodyFor: (options) => {
       const source = body;
       body = undefined;
@@ -208,21 +212,39 @@ function refusePricedExtras(body: Body): void {
   }
 }
 
-/** Characters of all strings, keys included; finds the one key that must never be merged into an object. */
-function countCharacters(value: unknown): number {
-  if (typeof value === 'string') return value.length;
-  if (typeof value !== 'object' || value === null) return 0;
-  let characters = 0;
+/** What the strings of a body come to. */
+interface Length {
+  /** Of all strings, keys included. */
+  characters: number;
+  /** Of them what no model reads: pictures, sounds and files written as base64 beyond what each may count. */
+  encoded: number;
+}
+
+/** Adds to `length`; finds the one key that must never be merged into an object. */
+function measure(value: unknown, name: string | undefined, length: Length): void {
+  if (typeof value === 'string') {
+    length.characters += value.length;
+    if (value.length > MEDIUM_CHARS && isMedium(value, name)) length.encoded += value.length - MEDIUM_CHARS;
+    return;
+  }
+  if (typeof value !== 'object' || value === null) return;
   if (Array.isArray(value)) {
-    for (const item of value) characters += countCharacters(item);
-    return characters;
+    for (const item of value) measure(item, undefined, length);
+    return;
   }
   for (const key of Object.keys(value)) {
     if (key === '__proto__') throw new NodeError('invalid_request', 'The key "__proto__" is not accepted.');
-    characters += key.length + countCharacters((value as Body)[key]);
+    length.characters += key.length;
+    measure((value as Body)[key], key, length);
   }
-  return characters;
 }
+
+const CHARS_PER_TOKEN = 3;
+const MEDIUM_CHARS = LIMITS.json.mediumTokens * CHARS_PER_TOKEN;
+/** `image_url.url`, `input_audio.data`, `file.file_data`. */
+const MEDIUM_FIELDS: readonly (string | undefined)[] = ['url', 'data', 'file_data'];
+const isMedium = (text: string, name: string | undefined): boolean =>
+  MEDIUM_FIELDS.includes(name) && /^(?:data:|[A-Za-z0-9+/]{64})/.test(text);
 
 const invalid = (param: string, what: string): NodeError =>
   new NodeError('invalid_request', `The field "${param}" ${what}.`, { param });

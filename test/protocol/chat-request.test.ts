@@ -57,8 +57,29 @@ test('null means that a field was not set', () => {
 
 test('prompt tokens are a third of all characters of all strings and keys', () => {
   // model 5 + m 1 + messages 8 + role 4 + user 4 + content 7 + hi 2 = 31
-  expect(read().promptTokens).toBe(10);
+  expect([read().promptTokens, read().readTokens]).toEqual([10, 10]);
   expect(read({ metadata: { äöü: ['😀'] } }).promptTokens).toBe(Math.floor((31 + 8 + 3 + 2) / 3));
+});
+
+test('a picture, a sound or a file written as base64 counts for a bill as its pixels do', () => {
+  const data = 'A'.repeat(1_000_000);
+  const parts = [
+    { type: 'image_url', image_url: { url: `data:image/png;base64,${data}` } },
+    { type: 'input_audio', input_audio: { format: 'wav', data } },
+    { type: 'file', file: { filename: 'a.pdf', file_data: data } },
+  ];
+  const { promptTokens, readTokens } = read({ messages: [{ role: 'user', content: parts }] });
+  expect(promptTokens).toBeGreaterThan(1_000_000);
+  expect(readTokens).toBeGreaterThan(3 * LIMITS.json.mediumTokens);
+  expect(readTokens).toBeLessThan(3 * LIMITS.json.mediumTokens + 100);
+
+  const said = read({
+    messages: [
+      { role: 'user', content: data },
+      { role: 'user', content: 'data: a '.repeat(9_999) },
+    ],
+  });
+  expect(said.readTokens).toBe(said.promptTokens);
 });
 
 describe('the body for an upstream', () => {
