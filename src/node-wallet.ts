@@ -10,9 +10,10 @@ import { type Melts, createMelts } from './gateway/melt.ts';
 import { type Payouts, createPayouts } from './gateway/payout.ts';
 import { createJunkLimit } from './gateway/rate.ts';
 import type { Ledger } from './ledger/ledger.ts';
-import { openLedger } from './ledger/level.ts';
+import { openLedger, restoredAs } from './ledger/level.ts';
 import { type NodeSecrets, checkSeed, ledgerDir, mirrorDir, readNodeSecrets } from './node-data.ts';
 import { createWallet } from './wallet/cashu.ts';
+import type { CounterMemory } from './wallet/survey.ts';
 import type { Wallet } from './wallet/wallet.ts';
 
 export interface Tools {
@@ -20,12 +21,13 @@ export interface Tools {
   clock: Clock;
 }
 
-export function walletOf(
+export async function walletOf(
   config: Config,
   { seed }: NodeSecrets,
   ledger: Ledger,
   { clock, log }: Tools,
-): Wallet {
+): Promise<Wallet> {
+  const restored = await restoredAs(ledgerDir(config));
   return createWallet({
     mints: config.mints.map(({ url, unit, allow_private }) => ({ url, unit, allowPrivate: allow_private })),
     seed,
@@ -33,10 +35,24 @@ export function walletOf(
       get: (key) => ledger.getValue(key),
       put: (key, value) => ledger.putValue(key, value).durable,
     },
+    counters: restored === undefined ? undefined : countersOf(ledger, restored),
     allowPrivateAddresses: config.lightning.allow_private,
     clock,
     log,
   });
+}
+
+/** Each keyset is surveyed once after each restore. */
+function countersOf(ledger: Ledger, restored: string): CounterMemory {
+  const nameOf = (keyset: string): string => `surveyed/${restored}/${keyset}`;
+  return {
+    unsurveyed: (keyset) =>
+      ledger.getValue(nameOf(keyset)) === undefined ? ledger.nextCounter(keyset) : undefined,
+    surveyed: async (keyset, next) => {
+      ledger.skipCounters(keyset, next);
+      await ledger.putValue(nameOf(keyset), `${next}`).durable;
+    },
+  };
 }
 
 export interface Till {
@@ -63,7 +79,7 @@ export async function withTill<T>(
     const secrets = await readNodeSecrets(config);
     await checkSeed(ledger, secrets);
     const { sealer, keySecret } = secrets;
-    const wallet = walletOf(config, secrets, ledger, tools);
+    const wallet = await walletOf(config, secrets, ledger, tools);
     closers.unshift(() => wallet.close());
     const driver = createDriver(tools);
     closers.unshift(() => driver.close());

@@ -93,7 +93,7 @@ export function createNode(
       await ledger.close();
       throw error;
     });
-    const wallet = around('wallet', walletOf(config, secrets, ledger, { clock, log }));
+    const wallet = around('wallet', await walletOf(config, secrets, ledger, { clock, log }));
     const shop = createShop(config, { clock, log, around: (upstream) => around('upstream', upstream) });
     const { catalogue, rate } = shop;
     const gateway = around(

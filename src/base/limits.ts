@@ -121,6 +121,9 @@ export const LIMITS = {
     budget: { perSecond: 5, burst: 10, waitMsMax: 5_000 },
     breakerFailures: 3,
     breakerOpenMs: 15_000,
+    /** Counters asked about at once, and how many times in a row none may be used: what wallets restore with (NUT-13). */
+    surveyWindow: 100,
+    surveyEmptyWindows: 3,
     /** Blinded messages made ahead per keyset, so that a payment does not wait for curve arithmetic. */
     blanksAhead: 128,
     /** Wait after a 429 that names none. */

@@ -236,6 +236,10 @@ export interface Ledger extends HoldVerbs, LightningBooks, Idempotent, Kept, Exp
   /** Resolves when all that the other verbs have told so far is on disk. Rejects when the ledger cannot be written. */
   flushed: () => Promise<void>;
   /** Proofs in our possession, for audits. */
+  /** The first counter of a keyset that no plan has used (NUT-13). */
+  nextCounter: (keyset: string) => number;
+  /** Leaves out those below `next`: what a lost ledger may have used. */
+  skipCounters: (keyset: string, next: number) => Durable;
   /** What the pool holds of a shelf, in its unit; kept up to date, unlike `proofs`, which copies all of it. */
   pooled: (shelf: { mint: string; unit: Unit }) => { amount: number; count: number };
   proofs: () => { mint: string; unit: Unit; proof: StoredProof }[];

@@ -152,4 +152,4 @@ function health(store: Store): Omit<ReturnType<Ledger['health']>, 'recovering'> 
 export { auditLedger } from './audit.ts';
 export { backupLedger } from './backup.ts';
 export { initLedger } from './genesis.ts';
-export { restoreLedger } from './restore.ts';
+export { restoreLedger, restoredAs } from './restore.ts';

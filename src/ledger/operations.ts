@@ -19,6 +19,8 @@ type Operations = Pick<
   | 'blockOperation'
   | 'retryOperation'
   | 'unfinished'
+  | 'nextCounter'
+  | 'skipCounters'
   | 'pooled'
   | 'proofs'
 >;
@@ -64,6 +66,12 @@ export function createOperations(store: Store): Operations {
       return [...books.unfinished]
         .sort(([, a], [, b]) => a.since - b.since)
         .map(([id]) => existing(store, id));
+    },
+    nextCounter: (keyset) => nextCounter(store, keyset),
+    skipCounters: (keyset, next) => {
+      store.guard();
+      if (next <= nextCounter(store, keyset)) return { durable: store.flushed() };
+      return { durable: store.commit({ k: 'value', i: keyset, p: {}, r: { [`k!${keyset}`]: next } }) };
     },
     pooled: (shelf) => {
       store.guard();
@@ -121,15 +129,17 @@ export function operationRows(store: Store, operation: Operation): RowChanges {
   return rows;
 }
 
+const nextCounter = (store: Store, keyset: string): number =>
+  (store.row(`k!${keyset}`) as number | undefined) ?? 0;
+
 /** Takes numbers that were never used and, because they are in the entry, never will be again (NUT-13). */
 export function reserveCounters(
   store: Store,
   keyset: string,
   amounts: number[],
 ): { plan: OutputPlan; rows: RowChanges } {
-  const key = `k!${keyset}`;
-  const counter = (store.row(key) as number | undefined) ?? 0;
-  return { plan: { keyset, counter, amounts }, rows: { [key]: counter + amounts.length } };
+  const counter = nextCounter(store, keyset);
+  return { plan: { keyset, counter, amounts }, rows: { [`k!${keyset}`]: counter + amounts.length } };
 }
 
 export const isSamePlan = (one: OutputPlan, other: OutputPlan): boolean =>

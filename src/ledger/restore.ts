@@ -1,11 +1,13 @@
 /** Restore: builds a ledger anew from its mirror or a backup, where there is none. */
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EXIT, ExitError } from '../base/error.ts';
 import { sha256Hex } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import { ifExists } from '../base/missing.ts';
 import { type AuditReport, auditDatabase } from './audit.ts';
 import { createCheck } from './backup.ts';
 import { type Checkpoint, loadBooks } from './books.ts';
@@ -57,6 +59,12 @@ export async function restoreLedger(options: {
   }
 }
 
+const restoredPath = (dir: string): string => join(dir, 'RESTORED');
+
+/** Name of the last restore of this ledger; undefined where it was never restored: then it knows every counter it used. */
+export const restoredAs = (dir: string): Promise<string | undefined> =>
+  ifExists(readFile(restoredPath(dir), 'utf8'));
+
 /** Built aside, audited, and only then given its name. */
 async function build(reader: MirrorReader, dir: string): Promise<AuditReport> {
   const aside = join(dir, 'restoring');
@@ -74,6 +82,7 @@ async function build(reader: MirrorReader, dir: string): Promise<AuditReport> {
     } finally {
       await db.close();
     }
+    await writeFile(restoredPath(dir), randomUUID(), { mode: 0o600, flush: true });
     await rename(databasePath(aside), databasePath(dir));
     await syncDirectory(dir);
     await (await openHead(dir, sha256Hex(reader.genesis), head)).close();

@@ -16,6 +16,7 @@ import { createMints, type ListedMint, type Mint } from './mints.ts';
 import { planReceive } from './plan.ts';
 import { createPurse } from './purse.ts';
 import { anyChangeSplit } from './split.ts';
+import { type CounterMemory, createSurvey } from './survey.ts';
 import { swapRound } from './swap.ts';
 import { claimOf, inspectToken } from './token.ts';
 import type { InputProof, MintStatus, SwapOutcome, SwapRequest, TokenInfo, Wallet } from './wallet.ts';
@@ -26,6 +27,8 @@ export interface WalletOptions {
   seed: Uint8Array;
   /** Keeps the public keys of mints over a restart, so that tokens can be made while a mint is away. */
   memory?: WalletMemory;
+  /** Given for a ledger that was restored. */
+  counters?: CounterMemory | undefined;
   /** Lets Lightning addresses lead to this machine or a local network. */
   allowPrivateAddresses?: boolean;
   clock: Clock;
@@ -40,6 +43,7 @@ export function createWallet(options: WalletOptions): Wallet {
   const curve = createCurve({ seed, log });
   const mints = createMints({ listed: options.mints, memory: options.memory, clock, log });
   const purse = createPurse(curve);
+  const survey = createSurvey({ curve, memory: options.counters, log });
   const dleqWatch = createDleqWatch({ curve, log });
   const addresses = createAddressBook({ allowPrivate: options.allowPrivateAddresses ?? false, clock, log });
   const unknownRefusals = new Map<string, number>();
@@ -103,11 +107,13 @@ export function createWallet(options: WalletOptions): Wallet {
   }
 
   async function activeKeyset(mintUrl: string, unit: Unit, how?: { fresh: boolean }) {
-    const { keysets } = mints.get(mintUrl);
+    const mint = mints.get(mintUrl);
+    const { keysets } = mint;
     if (how?.fresh) await keysets.refresh();
     else await loadOrRemember(keysets, unit);
     const active = keysets.active(unit);
     if (active === undefined) throw new NodeError('mint_unreachable', 'The mint has no usable keyset.');
+    await survey(mint, active.id);
     const feePpk = (keyset: string) => keysets.get(keyset)?.feePpk ?? active.feePpk;
     return { keyset: active.id, feePpk, facts: keysets.get };
   }
@@ -163,7 +169,12 @@ export function createWallet(options: WalletOptions): Wallet {
 
   return {
     inspect: (token) => inspectToken(token, mints.unitsOf),
-    planReceive: (info) => planReceive(info, mints.get(info.mint)),
+    planReceive: async (info) => {
+      const mint = mints.get(info.mint);
+      const plan = await planReceive(info, mint);
+      await survey(mint, plan.keyset);
+      return plan;
+    },
     swap: async (request) => {
       try {
         return await swap(request);
@@ -186,7 +197,7 @@ export function createWallet(options: WalletOptions): Wallet {
       checkStates(mint, proofs, (portion) => curve.run({ type: 'own-ys', proofs: portion }, 2)),
     spentClaims,
     paymentRequest,
-    lightning: createLightning({ mints, curve, purse, dleqWatch, addresses, seed, clock, log }),
+    lightning: createLightning({ mints, survey, curve, purse, dleqWatch, addresses, seed, clock, log }),
     mints: statuses,
     start: () => mints.start(),
     close: async () => {

@@ -28,6 +28,7 @@ import { mintRound } from './mint-round.ts';
 import type { Mint, Mints } from './mints.ts';
 import { outputAmounts } from './plan.ts';
 import type { Purse } from './purse.ts';
+import type { Survey } from './survey.ts';
 import { readMeltQuote, readMintQuote, readMintState } from './quote-answers.ts';
 
 /** Error codes from here on are about quotes and invoices, and not about proofs, outputs and keysets. */
@@ -35,6 +36,7 @@ const QUOTE_CODES = 20_000;
 
 export function createLightning(parts: {
   mints: Mints;
+  survey: Survey;
   curve: Curve;
   purse: Purse;
   dleqWatch: DleqWatch;
@@ -43,7 +45,7 @@ export function createLightning(parts: {
   clock: Clock;
   log: Logger;
 }): LightningWallet {
-  const { mints, curve, purse, dleqWatch, addresses, seed, clock, log } = parts;
+  const { mints, survey, curve, purse, dleqWatch, addresses, seed, clock, log } = parts;
 
   /** One key for each quote, so that a mint cannot tell that two are ours by their key. */
   const lockKey = (lock: string): Uint8Array =>
@@ -181,10 +183,12 @@ export function createLightning(parts: {
       mints.unitsOf(url) === undefined ? () => undefined : mints.get(url).hints.watch(kind, quote, look),
     mintTokens: (request) => guarded(mintTokens(request)),
     mintOutputs: async (url, unit, amount) => {
-      const { keysets } = mints.get(url);
+      const mint = mints.get(url);
+      const { keysets } = mint;
       await keysets.load();
       const active = keysets.active(unit);
       if (active?.keys === undefined) throw unreachable();
+      await survey(mint, active.id);
       return { keyset: active.id, amounts: outputAmounts(amount, active.keys) };
     },
     meltQuote: async ({ mint: url, unit, invoice }) => {

@@ -59,6 +59,14 @@ export function restoredFor(
   return checkSignatures(ours, plan);
 }
 
+/** Place of the last of these outputs that the mint has signed, -1 if none; undefined if that is no answer. */
+export function restoredAt(body: unknown, blinded: readonly string[]): number | undefined {
+  const answer = restoreAnswer.safeParse(body);
+  if (!answer.success) return undefined;
+  const known = new Set(answer.data.outputs.map(({ B_ }) => B_.toLowerCase()));
+  return blinded.findLastIndex((B_) => known.has(B_));
+}
+
 /** One state per Y in their order; undefined if the answer does not cover them all. */
 export function readStates(body: unknown, Ys: string[]): ProofState[] | undefined {
   const answer = stateAnswer.safeParse(body);

@@ -3,7 +3,7 @@
  *
  *   attempt ──► 200 ──────────────────────────► signed | contradiction
  *      │──► no answer, 5xx, 429 ──────────────► unresolved (the same outputs again)
- *      └──► any refusal ──► restore of all plans
+ *      └──► any refusal ──► restore of all plans, unless the quote is still paid
  *                             ├─ found ────────► signed | contradiction
  *                             ├─ "issued", twice empty ──► contradiction: somebody else has it
  *                             ├─ a code about keysets or outputs ──► replan
@@ -15,6 +15,7 @@ import type { Clock } from '../base/time.ts';
 import type { MintOutcome } from './lightning.ts';
 import { type Signature, readSignatures, restoredFor } from './mint-answers.ts';
 import type { MintAnswer, MintClient } from './mint-http.ts';
+import { readMintState } from './quote-answers.ts';
 
 /** Keyset unknown, inactive or expired; outputs signed before: new counters on a fresh keyset may help. */
 const REPLAN = new Set([11003, 12001, 12002, 12003]);
@@ -51,9 +52,11 @@ export async function mintRound(task: MintTask, tools: MintTools): Promise<MintR
     return typeof read === 'string' ? contradiction(`mint: ${read}`) : signed(plan, blinded, read);
   }
   if (answer.kind !== 'refused') return unresolved(answer);
-  const found = await restore(task, tools);
-  if (found !== undefined) return found;
   const { code } = answer;
+  // A quote that is still paid was never minted: signatures on its outputs would be those of another one.
+  const isOurs = code === ALREADY_ISSUED || !(await isStillPaid(task, tools));
+  const found = isOurs ? await restore(task, tools) : undefined;
+  if (found !== undefined) return found;
   if (code === ALREADY_ISSUED) {
     await tools.clock.sleep(LIMITS.mint.lookTwiceMs);
     return (await restore(task, tools)) ?? contradiction('the quote was minted by somebody else');
@@ -61,6 +64,11 @@ export async function mintRound(task: MintTask, tools: MintTools): Promise<MintR
   if (REPLAN.has(code)) return { outcome: { outcome: 'replan', code } };
   const stale = code === SOMETHING_WRONG && (await tools.outdated(plan));
   return stale ? { outcome: { outcome: 'replan', code } } : unresolved();
+}
+
+async function isStillPaid({ quote }: MintTask, { client }: MintTools): Promise<boolean> {
+  const answer = await client.get(`/v1/mint/quote/bolt11/${encodeURIComponent(quote)}`);
+  return answer.kind === 'ok' && readMintState(answer.body) === 'PAID';
 }
 
 async function restore(task: MintTask, tools: MintTools): Promise<MintRound | undefined> {

@@ -141,6 +141,7 @@ export function createSimWallet(parts: {
       return secrets.filter((_, i) => states[i] === 'SPENT').map(claimOf);
     },
     lightning: createLightning({
+      survey: () => Promise.resolve(),
       mints: { get: mintOf, unitsOf: (url: string) => mints.get(url)?.units } as unknown as Mints,
       curve: {
         blind: (keyset: string, counter: number, count: number) =>
