@@ -1,12 +1,13 @@
 /** Payout by hand: sends earnings of a stopped node to a Lightning address, with the same code as the running one. */
 import { EXIT, ExitError, NodeError } from './base/error.ts';
+import { LIMITS } from './base/limits.ts';
 import type { Logger } from './base/log.ts';
 import { type Clock, systemClock } from './base/time.ts';
 import type { Config } from './config.ts';
 import { OPERATOR_ACCOUNT } from './gateway/lightning.ts';
-import type { MeltOrder, Melts } from './gateway/melt.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import { withTill } from './node-wallet.ts';
+import type { MeltOrder } from './gateway/melt.ts';
+import type { MeltOperation } from './ledger/lightning.ts';
+import { type Till, withTill } from './node-wallet.ts';
 
 export interface PayoutOptions {
   /** Replaces the configured address. */
@@ -35,12 +36,11 @@ export async function payOut(config: Config, options: PayoutOptions): Promise<Pa
   const recipient = options.to ?? config.payout?.lightning_address;
   if (recipient === undefined)
     throw new ExitError(EXIT.usage, 'no Lightning address: set payout.lightning_address or use --to');
-  return withTill(config, { log, clock }, ({ ledger, melts }) => run(ledger, melts, recipient, options));
+  return withTill(config, { log, clock }, (till) => run(till, recipient, options));
 }
 
 async function run(
-  ledger: Ledger,
-  melts: Melts,
+  { ledger, melts, driver }: Pick<Till, 'ledger' | 'melts' | 'driver'>,
   recipient: string,
   { amount, dryRun }: PayoutOptions,
 ): Promise<PayoutReport> {
@@ -53,23 +53,23 @@ async function run(
   };
   const common = { dry_run: dryRun, recipient, earned_msat: earned };
   try {
-    // One that was begun before is finished first: there is never a second beside it.
-    for (const operation of ledger.unfinished())
-      if (operation.kind === 'melt' && operation.purpose === 'withdraw' && operation.state === 'executing')
-        melts.resume(operation);
+    // One that was begun before is finished first: there is never a second beside it, nor one for the same order.
+    for (const operation of ledger.unfinished()) {
+      if (operation.kind !== 'melt' || operation.purpose !== 'withdraw' || operation.state !== 'executing')
+        continue;
+      melts.resume(operation);
+      if (dryRun) continue;
+      await driver.wait(operation.id, LIMITS.mint.clientWaitMs);
+      const isSame = operation.asked === order.asked && operation.recipient === recipient;
+      const ended = ledger.operation(operation.id);
+      if (isSame && ended?.kind === 'melt' && ended.state !== 'failed') return reportOf(ended, common);
+    }
     if (dryRun) {
       const { amountSats, feeReserveMsat } = await melts.preview(order);
       return { ...common, amount_sats: amountSats, fee_msat: feeReserveMsat, status: 'planned' };
     }
     const { operation } = await melts.pay(order);
-    const paid = operation.unit === 'sat' ? operation.amount * 1000 : operation.amount;
-    return {
-      ...common,
-      amount_sats: paid / 1000,
-      fee_msat: (operation.spent ?? paid) - paid,
-      status: 'paid',
-      operation_id: operation.id,
-    };
+    return reportOf(operation, common);
   } catch (error) {
     if (!(error instanceof NodeError)) throw error;
     if (error.code === 'refund_too_small' || error.code === 'insufficient_balance')
@@ -88,4 +88,19 @@ async function run(
       ...(typeof id === 'string' && { operation_id: id }),
     };
   }
+}
+
+function reportOf(
+  { id, unit, amount, spent, state }: MeltOperation,
+  common: Pick<PayoutReport, 'dry_run' | 'recipient' | 'earned_msat'>,
+): PayoutReport {
+  const paid = unit === 'sat' ? amount * 1000 : amount;
+  const isDone = state === 'done';
+  return {
+    ...common,
+    amount_sats: paid / 1000,
+    fee_msat: isDone ? (spent ?? paid) - paid : 0,
+    status: isDone ? 'paid' : 'pending',
+    operation_id: id,
+  };
 }

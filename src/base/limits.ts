@@ -119,6 +119,11 @@ export const LIMITS = {
      * fast waits its turn for so long, then its client is asked to come back.
      */
     budget: { perSecond: 5, burst: 10, waitMsMax: 5_000 },
+    /**
+     * Of these for quotes and for looking at what nobody has paid yet: strangers cause them for nothing, and swaps and
+     * payments must always find the rest. What comes too fast is refused soon, because something else can be asked.
+     */
+    quoteBudget: { perSecond: 2, burst: 5, waitMsMax: 1_000 },
     breakerFailures: 3,
     breakerOpenMs: 15_000,
     /** Counters asked about at once, and how many times in a row none may be used: what wallets restore with (NUT-13). */
@@ -185,7 +190,7 @@ export const LIMITS = {
     firstSeconds: 120,
     soonSeconds: 1_200,
     /** Waiting invoices that are asked about at the full pace. */
-    fullPaceMax: 20,
+    fullPaceMax: 5,
     /** Keys of top-ups under way, kept in memory for clients that look for them in the status. */
   },
   hint: {
@@ -226,6 +231,9 @@ export const LIMITS = {
     reserveShareMax: 0.5,
     /** Except of the smallest payments, for which mints have a least reserve: 2 sat with nutshell, 4 with cdk. */
     reserveSmallSats: 10,
+    /** Lightning refunds of one account per minute, and at once: each asks an address and mints before it is judged. */
+    refundsPerMinute: 6,
+    refundsBurst: 10,
     /** The same refund without an Idempotency-Key within this time is the same call. */
     sameCallSeconds: 600,
     /** How often earnings are compared with the threshold, and the pause after a payout that did not work. */

@@ -12,6 +12,7 @@ import type { Invoice, MeltQuote } from '../wallet/lightning.ts';
 import type { Wallet } from '../wallet/wallet.ts';
 import type { Driver } from './drive.ts';
 import { keyReused } from './idempotency.ts';
+import { createRateLimit } from './key-rate.ts';
 import {
   MINT_TROUBLE,
   afterReserve,
@@ -70,6 +71,12 @@ export function createMelts(parts: {
   const { ledger, wallet, driver, clock, log } = parts;
   const { lightning } = wallet;
   const watch = createQuoteWatch({ wallet, driver });
+  const refunds = createRateLimit({
+    perMinute: LIMITS.melt.refundsPerMinute,
+    burst: LIMITS.melt.refundsBurst,
+    refusal: 'Too many Lightning refunds of this account were asked for; ask again in a moment.',
+    clock,
+  });
   const step = createMeltStep({ ledger, wallet, watch, clock, log });
 
   const resume = ({ id }: Pick<MeltOperation, 'id'>): void =>
@@ -167,6 +174,7 @@ export function createMelts(parts: {
 
   async function openSomewhere(order: MeltOrder): Promise<MeltOpenOutcome> {
     requireFunds(order);
+    if (order.purpose === 'refund') refunds.admit(order.account);
     let sats = first(order);
     let outcome: MeltOpenOutcome | undefined;
     let failure: NodeError | undefined;

@@ -34,6 +34,10 @@ export interface MintClient {
   close: () => void;
 }
 
+/** New quotes, and looks at invoices. A payment that is under way is looked at as soon as it can be. */
+const isForFree = (method: string, path: string): boolean =>
+  method === 'GET' ? path.startsWith('/v1/mint/quote/') : /^\/v1\/(?:mint|melt)\/quote\//.test(path);
+
 /** Idle connections live shorter than the 5 s after which common mint servers close theirs. */
 const IDLE_MS = 4_000;
 const CONNECTIONS_MAX = 32;
@@ -43,11 +47,14 @@ export function createMintClient(options: {
   allowPrivate: boolean;
   /** None: as fast as it answers. */
   budget?: BudgetRule;
+  /** A share of it for what strangers cause without paying. */
+  quoteBudget?: BudgetRule;
   clock: Clock;
   log: Logger;
 }): MintClient {
   const { url, allowPrivate, clock, log } = options;
   const budget = options.budget && createBudget(clock, options.budget);
+  const quoteBudget = options.quoteBudget && createBudget(clock, options.quoteBudget);
   const base = new URL(url);
   const transport = base.protocol === 'https:' ? https : http;
   const agent = new transport.Agent({ keepAlive: true, timeout: IDLE_MS, maxSockets: CONNECTIONS_MAX });
@@ -57,9 +64,11 @@ export function createMintClient(options: {
   setMaxListeners(0, closing.signal);
 
   async function ask(method: 'GET' | 'POST', path: string, body?: string): Promise<MintAnswer> {
-    const turn = budget?.take();
-    if (turn?.refused) return { kind: 'limited', retryAfterMs: turn.waitMs };
-    if (turn && turn.waitMs > 0) await clock.sleep(turn.waitMs, closing.signal);
+    for (const share of [isForFree(method, path) ? quoteBudget : undefined, budget]) {
+      const turn = share?.take();
+      if (turn?.refused) return { kind: 'limited', retryAfterMs: turn.waitMs };
+      if (turn && turn.waitMs > 0) await clock.sleep(turn.waitMs, closing.signal);
+    }
     if (closing.signal.aborted) return { kind: 'failed', reason: 'wallet_closed' };
     const wait = breaker.enter();
     if (wait !== undefined) {

@@ -14,7 +14,7 @@ import type { OutputPlan } from '../base/proof.ts';
 import type { Clock } from '../base/time.ts';
 import type { MintOutcome } from './lightning.ts';
 import { type Signature, readSignatures, restoredFor } from './mint-answers.ts';
-import type { MintAnswer, MintClient } from './mint-http.ts';
+import { type MintAnswer, type MintClient, isNotThere } from './mint-http.ts';
 import { readMintState } from './quote-answers.ts';
 
 /** Keyset unknown, inactive or expired; outputs signed before: new counters on a fresh keyset may help. */
@@ -54,8 +54,9 @@ export async function mintRound(task: MintTask, tools: MintTools): Promise<MintR
   if (answer.kind !== 'refused') return unresolved(answer);
   const { code } = answer;
   // A quote that is still paid was never minted: signatures on its outputs would be those of another one.
-  const isOurs = code === ALREADY_ISSUED || !(await isStillPaid(task, tools));
-  const found = isOurs ? await restore(task, tools) : undefined;
+  const state = code === ALREADY_ISSUED ? 'ISSUED' : await stateOf(task, tools);
+  if (typeof state === 'object') return state;
+  const found = state === 'PAID' ? undefined : await restore(task, tools);
   if (found !== undefined) return found;
   if (code === ALREADY_ISSUED) {
     await tools.clock.sleep(LIMITS.mint.lookTwiceMs);
@@ -66,9 +67,14 @@ export async function mintRound(task: MintTask, tools: MintTools): Promise<MintR
   return stale ? { outcome: { outcome: 'replan', code } } : unresolved();
 }
 
-async function isStillPaid({ quote }: MintTask, { client }: MintTools): Promise<boolean> {
+/** What the mint says of the quote, undefined if it does not know it; a round where it said nothing. */
+async function stateOf(
+  { quote }: MintTask,
+  { client }: MintTools,
+): Promise<ReturnType<typeof readMintState> | MintRound> {
   const answer = await client.get(`/v1/mint/quote/bolt11/${encodeURIComponent(quote)}`);
-  return answer.kind === 'ok' && readMintState(answer.body) === 'PAID';
+  if (answer.kind === 'ok') return readMintState(answer.body);
+  return isNotThere(answer) ? undefined : unresolved(answer);
 }
 
 async function restore(task: MintTask, tools: MintTools): Promise<MintRound | undefined> {

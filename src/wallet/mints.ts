@@ -67,7 +67,7 @@ export function createMints(options: {
       );
     }
     // A mint on the own machine is the operator's to load.
-    const budget = allowPrivate ? {} : { budget: LIMITS.mint.budget };
+    const budget = allowPrivate ? {} : { budget: LIMITS.mint.budget, quoteBudget: LIMITS.mint.quoteBudget };
     const client = createMintClient({ url, allowPrivate, ...budget, clock, log });
     const claim = (keyset: string): boolean => {
       const owner = ownerOfKeyset.get(keyset) ?? url;

@@ -31,8 +31,15 @@ test('earnings of a stopped node are sent, never more; a running node keeps its 
   expect(await call({ dryRun: true })).toMatchObject({ status: 'planned', recipient: address.address });
   expect(world.mint.meltQuotes().some(({ state }) => state === 'PAID')).toBe(false);
   expect(await call({ amount: 500 })).toBe(6);
+  // The same order again, to hear how it ended, is not another payment.
+  world.mint.meltNext('pending');
+  const begun = await call({ amount: 100 });
+  expect(begun).toMatchObject({ status: 'pending', amount_sats: 100 });
+  world.mint.settleMelts('paid');
   const paid = await call({ amount: 100 });
   expect(paid).toMatchObject({ status: 'paid', amount_sats: 100, dry_run: false });
+  expect(paid).toHaveProperty('operation_id', (begun as { operation_id: string }).operation_id);
+  expect(world.mint.meltQuotes().filter(({ state }) => state === 'PAID')).toHaveLength(1);
   const all = await call();
   expect(all).toMatchObject({ status: 'paid' });
   const report = await auditNode(world.config, { offline: false, log: silentLogger });

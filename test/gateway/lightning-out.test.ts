@@ -315,3 +315,16 @@ test('a payment with an Idempotency-Key is told again after a restart and while 
   expect(kit.available(account)).toBe(850_000);
   expectAllBooked(kit);
 });
+
+test('refunds that find too little cost the mint a quote a few times a minute, not as often as they are asked for', async () => {
+  const kit = await newLightningTill();
+  const { refundsBurst } = LIMITS.melt;
+  kit.mint.setRoute({ reserve: 10 });
+  const account = await kit.account(1);
+  for (let i = 0; i < refundsBurst; i++)
+    expect(await outcome(kit.refund(account, 1))).toBe('insufficient_balance');
+  const quotes = kit.mint.meltQuotes().length;
+  expect(await outcome(kit.refund(account, 1))).toBe('rate_limited');
+  expect(kit.mint.meltQuotes()).toHaveLength(quotes);
+  expect(await outcome(kit.refund(await kit.account(100, 'other'), 50))).toMatchObject({ replayed: false });
+});

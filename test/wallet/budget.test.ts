@@ -1,9 +1,11 @@
 import { expect, onTestFinished, test } from 'vitest';
+import { LIMITS } from '../../src/base/limits.ts';
 import { silentLogger } from '../../src/base/log.ts';
 import { createTestMint } from '../../src/demo/mint.ts';
 import { createBudget } from '../../src/wallet/budget.ts';
 import { createMintClient } from '../../src/wallet/mint-http.ts';
 import { fakeClock } from '../base/clock.ts';
+import { until } from '../nostr/kit.ts';
 
 const RULE = { perSecond: 5, burst: 10, waitMsMax: 1_000 };
 
@@ -55,4 +57,39 @@ test('a mint gets no more requests than its budget, and whoever is refused hears
   await clock.advance(2_000);
   expect((await Promise.all(asked.slice(2, 4))).map(({ kind }) => kind)).toEqual(['ok', 'ok']);
   expect(sent()).toBe(4);
+});
+
+test('what strangers cause for nothing leaves room for swaps and payments', async () => {
+  const clock = fakeClock();
+  const mint = await createTestMint({ clock });
+  const { budget, quoteBudget } = LIMITS.mint;
+  const parts = { allowPrivate: true, budget, quoteBudget, clock, log: silentLogger };
+  const client = createMintClient({ url: mint.url, ...parts });
+  onTestFinished(async () => {
+    client.close();
+    await mint.close();
+  });
+  const seconds = 20;
+  const kinds: string[] = [];
+  const quotes: string[] = [];
+  for (let second = 0; second < seconds; second++) {
+    const note = (list: string[]) => (answer: { kind: string }) => void list.push(answer.kind);
+    for (let i = 0; i < 10; i++) {
+      void client.post('/v1/mint/quote/bolt11', '{}').then(note(quotes));
+      void client.get('/v1/mint/quote/bolt11/unpaid').then(note(quotes));
+      void client.post('/v1/melt/quote/bolt11', '{}').then(note(quotes));
+    }
+    void client.post('/v1/swap', '{}').then(note(kinds));
+    void client.get('/v1/melt/quote/bolt11/ours').then(note(kinds));
+    for (let i = 0; i < 10; i++) {
+      await clock.advance(100);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+  await until(() => kinds.length === 2 * seconds, 'every swap to be answered');
+  expect(kinds).not.toContain('limited');
+  const limited = quotes.filter((kind) => kind === 'limited').length;
+  expect(quotes.length - limited).toBeLessThanOrEqual(
+    quoteBudget.burst + quoteBudget.perSecond * (seconds + 1),
+  );
 });
