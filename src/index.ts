@@ -6,6 +6,7 @@ export { discover, type DiscoverOptions, type Provider } from './discover.ts';
 export {
   openMessages,
   DmFailure,
+  DmRefusal,
   type DmAnswer,
   type DmChunk,
   type DmRequest,

@@ -4,12 +4,14 @@ import { silentLogger } from './base/log.ts';
 import { Secret } from './base/secret.ts';
 import { systemClock } from './base/time.ts';
 import { askOverDm, createDmClient, type DmAnswer, type DmChunk, type DmRequest } from './client/dm.ts';
+import { DmRefusal } from './client/dm-refusal.ts';
 import { parseRelays } from './relay/config.ts';
 import { generateNsec, nodeKey, pubkeyOf } from './relay/key.ts';
 import type { RelayConfig } from './relay/relay.ts';
 import { createRelaySet } from './relay/set.ts';
 
 export { DmFailure } from './client/dm.ts';
+export { DmRefusal };
 export type { DmAnswer, DmChunk, DmRequest };
 
 export interface MessagesOptions {
@@ -24,7 +26,10 @@ export interface MessagesOptions {
 export interface Messages {
   /** npub of the key that pays. */
   account: string;
-  /** Events of a streamed answer in order; returns the end of it. Throws DmFailure. Leaving the loop cancels. */
+  /**
+   * Events of a streamed answer in order; returns the end of it. Leaving the loop cancels.
+   * Throws DmRefusal where the node says no, also after some events, and DmFailure where there is no answer.
+   */
   ask: (request: DmRequest) => AsyncGenerator<DmChunk, DmAnswer>;
   /** The whole answer at once, for every path: models, balance, top-up, chat. A refusal is an answer. Throws DmFailure. */
   call: (request: DmRequest) => Promise<DmAnswer>;
@@ -45,13 +50,20 @@ export function openMessages(options: MessagesOptions): Messages {
   const client = createDmClient({ relays, key, peer, clock: systemClock });
   return {
     account: key.npub,
-    ask: (request) => askOverDm(client, request),
+    ask: (request) => accepted(askOverDm(client, request)),
     call: async (request) => (await client.ask(request)).answer,
     close: async () => {
       client.close();
       await relays.close();
     },
   };
+}
+
+/** A loop over the events never sees what they return, so that a refusal would pass for an empty answer. */
+async function* accepted(events: AsyncGenerator<DmChunk, DmAnswer>): AsyncGenerator<DmChunk, DmAnswer> {
+  const answer = yield* events;
+  if (answer.status >= 400) throw new DmRefusal(answer);
+  return answer;
 }
 
 /** A bare address has the roles of discovery; whoever names it here means messages. */

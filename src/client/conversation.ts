@@ -104,10 +104,13 @@ export function createConversation(options: {
 }
 
 /** Throws Refused for an answer that is a refusal. */
-export function refuse({ status, json }: ChannelAnswer): void {
-  if (status < 400) return;
-  throw refusalIn(json, status) ?? new Refused(status, 'error', `The node answered with status ${status}.`);
+export function refuse(answer: ChannelAnswer): void {
+  if (answer.status >= 400) throw refusalOf(answer);
 }
+
+/** What a refusal says of itself; its status where it says nothing. */
+export const refusalOf = ({ status, json }: ChannelAnswer): Refused =>
+  refusalIn(json, status) ?? new Refused(status, 'error', `The node answered with status ${status}.`);
 
 function refusalIn(json: unknown, status: number): Refused | undefined {
   const { error } = errorSchema.safeParse(json).data ?? {};

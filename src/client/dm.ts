@@ -218,8 +218,8 @@ export const bringsEcash = ({ change, body }: DmAnswer): boolean =>
   change !== undefined || (body.length <= LIMITS.token.charsMax && body.includes('"cashu'));
 
 /**
- * One request as an async iterable of events; what it returns is the end of the answer. For callers that need only
- * one of both: `for await` the events, or `await (await client.ask(request)).answer`.
+ * One request as an async iterable of events; what it returns is the end of the answer, which may be a refusal: a
+ * `for await` loop does not see it. For the end alone: `await (await client.ask(request)).answer`.
  */
 export async function* askOverDm(
   client: Pick<DmClient, 'ask'>,
