@@ -37,7 +37,7 @@ export function addDiscoverCommand(program: Command, context: CommandContext): v
     .option('--follow <npub...>', 'people whose recommendations (kind 38000) count')
     .option('--auditor <npub...>', 'keys whose verdicts (kind 38425) count; nobody by default')
     .option('--why', 'also print the reasons of the rank')
-    .option('--unproven', 'also list nodes whose address could not be proven')
+    .option('--unproven', 'also list nodes and addresses that could not be proven')
     .option('--refresh', 'take the full time although there is an answer from last time')
     .option('--allow-private', 'also contact announced private and loopback addresses')
     .option('--buyer-dir <dir>', BUYER_DIR_HELP)

@@ -28,7 +28,7 @@ export interface DiscoverOptions {
   dir?: string;
   /** Take the full time although there is an answer from last time. */
   refresh?: boolean;
-  /** List providers too whose address could not be proven. Default: no. */
+  /** List providers and addresses too that could not be proven. Default: no. */
   unproven?: boolean;
   /** Contact announced private and loopback addresses. Default: no. */
   allowPrivate?: boolean;

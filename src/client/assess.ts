@@ -30,7 +30,7 @@ export function createAssessor(options: {
   mix: Mix;
   /** A recent proof is believed without asking again. */
   warm: boolean;
-  /** List providers too whose address could not be proven. */
+  /** List providers and addresses too that could not be proven. */
   unproven: boolean;
   /** Unix seconds. */
   now: number;
@@ -66,7 +66,8 @@ export function createAssessor(options: {
         npub: npubOf(pubkey),
         name,
         about,
-        urls,
+        // Listed for its messages alone: what a buyer sends to an address that nobody proved is anybody's.
+        urls: bound || unproven ? urls : [],
         mints,
         version,
         models,

@@ -24,7 +24,7 @@ export interface DiscoverOptions extends Wanted, Partial<Circle> {
   mix?: Mix;
   /** Contact announced loopback and private addresses. */
   allowPrivate?: boolean;
-  /** List providers too whose address could not be proven; they come last. */
+  /** List providers and addresses too that could not be proven; such providers come last. */
   unproven?: boolean;
   /** Remembers between runs: a warm start answers within a second, also when every relay is away. */
   memory?: Memory;

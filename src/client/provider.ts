@@ -8,7 +8,10 @@ export interface Provider {
   npub: string;
   name: string;
   about: string;
-  /** Base URLs without `/v1`; those that proved to belong to the pubkey come first. */
+  /**
+   * Base URLs without `/v1`; those that proved to belong to the pubkey come first. Empty if none did, unless unproven
+   * ones were asked for.
+   */
   urls: string[];
   mints: { url: string; unit: string }[];
   version: string;

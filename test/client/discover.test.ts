@@ -327,6 +327,21 @@ describe('announcements that are not believed', () => {
     expect(await find([relay])).toMatchObject([{ bound: false }]);
   });
 
+  test('an address that nobody could confirm is not handed out because its node takes messages too', async () => {
+    const relay = await open.relay();
+    const key = newKey();
+    const away = 'http://127.0.0.1:1';
+    const relays = [{ url: relay.url, use: 'rpc' as const }];
+    relay.plant(announce(key, { urls: [away], rpc: ['dmi/1'], relays }));
+    expect(await find([relay], { unproven: false })).toMatchObject([
+      { pubkey: key.pubkey, bound: false, urls: [], dm: relays },
+    ]);
+    expect(await find([relay])).toMatchObject([{ bound: false, urls: [away], dm: relays }]);
+    const node = await nodeOf(key);
+    relay.plant(announce(key, { urls: [node.url], rpc: ['dmi/1'], relays }, now() + 1));
+    expect(await find([relay], { unproven: false })).toMatchObject([{ bound: true, urls: [node.url] }]);
+  });
+
   test('everything that is left out is counted by its reason', async () => {
     // A relay whose clock is behind still hands out what has expired.
     const relay = await open.relay({ clock: { ...systemClock, now: () => Date.now() - 86_400_000 } });
