@@ -46,7 +46,7 @@ function errorHeaders(error: NodeError): string[] {
       'retry-after',
       String(Math.ceil(retryAfterMs / 1000)),
       'retry-after-ms',
-      String(retryAfterMs),
+      String(Math.ceil(retryAfterMs)),
     );
   }
   // A client that sent its token again after this would be told that it is spent.
