@@ -1,5 +1,6 @@
 /** `discover`: the providers on the relays, verified and ranked. */
 import { type Command, InvalidArgumentError } from 'commander';
+import { EXIT, ExitError } from './base/error.ts';
 import { createLogger } from './base/log.ts';
 import { type Msat, msat } from './base/money.ts';
 import { systemClock } from './base/time.ts';
@@ -71,6 +72,10 @@ async function runDiscover(context: CommandContext, options: DiscoverOptions): P
     clock: systemClock,
     log,
   });
+  // Without a relay an empty list would say that there are no nodes, which nobody knows.
+  if (discovery.answered === 0 && discovery.providers.length === 0) {
+    throw new ExitError(EXIT.unreachable, 'no relay answered');
+  }
   const output = context.output(options);
   output.result(discovery.providers, () => shown(discovery.providers, options.why === true));
   output.note(remark(discovery));

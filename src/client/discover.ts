@@ -45,6 +45,8 @@ export interface Discovery {
   dropped: Partial<Record<DropReason, number>>;
   /** Whether the answer was given at once from what was remembered. */
   warm: boolean;
+  /** Relays that were there to ask: with 0, that nothing was found says nothing about what there is. */
+  answered: number;
 }
 
 /** Verified providers, best first. Never rejects for anything a relay or provider does. */
@@ -103,8 +105,9 @@ async function look(options: DiscoverOptions): Promise<Discovery> {
   const providers = rank(assessed.flatMap((one) => ('provider' in one ? [one.provider] : [])));
   for (const one of assessed) if ('dropped' in one) sieve.drop(one.dropped);
   await memory?.update((before) => learned(before, { found, trust: used, assessed, providers, circle }));
-  log.info('client.discovery.finished', { warm, listed: providers.length, ...sieve.dropped() });
-  return { providers, dropped: sieve.dropped(), warm };
+  const { answered } = heard;
+  log.info('client.discovery.finished', { warm, answered, listed: providers.length, ...sieve.dropped() });
+  return { providers, dropped: sieve.dropped(), warm, answered };
 }
 
 const fetchWith = ({ clock, allowPrivate = false }: DiscoverOptions): FetchJson =>
@@ -118,7 +121,7 @@ async function ask(
   { relays, clock, log }: DiscoverOptions,
   trust: readonly Filter[],
   timeoutMs: number,
-): Promise<{ announcements: NostrEvent[]; trust: NostrEvent[] }> {
+): Promise<{ announcements: NostrEvent[]; trust: NostrEvent[]; answered: number }> {
   const own = isSet(relays) ? undefined : createRelaySet({ relays, clock, log });
   const set = own ?? (relays as RelaySet);
   const query = async (filters: readonly Filter[]): Promise<NostrEvent[]> =>
@@ -128,7 +131,10 @@ async function ask(
       query([{ kinds: [KIND.announcement] }, { kinds: [KIND.announcement], '#t': ['ai-inference'] }]),
       query(trust),
     ]);
-    return { announcements, trust: opinions };
+    const open = set.status().filter(({ roles, state }) => roles.includes('discover') && state === 'open');
+    // One that hung up after its answer has answered nonetheless.
+    const answered = Math.max(open.length, announcements.length + opinions.length > 0 ? 1 : 0);
+    return { announcements, trust: opinions, answered };
   } finally {
     void own?.close();
   }

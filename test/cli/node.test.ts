@@ -157,6 +157,22 @@ test('discover on a relay without nodes is an empty list, not a failure', async 
   expect(io.out()).toBe('No node was found.\n');
 });
 
+test('discover where no relay answers is unreachable, and no empty list', async () => {
+  const relay = `ws://127.0.0.1:${await freePort()}`;
+  const result = await run(['discover', '--relay', relay, '--json'], { cwd: temporaryDirectory() });
+  expect([result.code, result.stdout]).toEqual([3, '']);
+  expect(errorOf(result)).toEqual({ code: 'unreachable', message: 'no relay answered' });
+  const io = fakeTerminal({ argv: ['discover', '--relay', relay] });
+  expect([await io.done(), io.out()]).toEqual([3, '']);
+  expect(io.err()).toContain('no relay answered');
+});
+
+test('discover where one of two relays answers says what that one knows', async () => {
+  const [there, away] = [(await emptyRelay()).url, `ws://127.0.0.1:${await freePort()}`];
+  const io = fakeTerminal({ argv: ['discover', '--relay', away, '--relay', there], isTTY: false });
+  expect([await io.done(), io.out()]).toEqual([0, '[]\n']);
+});
+
 test('relays that make no sense are refused', async () => {
   const io = fakeTerminal({ argv: ['discover', '--relay', 'https://no.test'], isTTY: false });
   expect(await io.done()).toBe(78);

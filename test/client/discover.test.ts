@@ -183,8 +183,10 @@ describe('story', () => {
 
   test('no relay answers: an empty list, not an error', async () => {
     const relay = await open.relay();
+    expect(await look([relay])).toMatchObject({ providers: [], answered: 1 });
     await relay.close();
     expect(await find([relay])).toEqual([]);
+    expect(await look([relay])).toMatchObject({ providers: [], answered: 0 });
   });
 });
 

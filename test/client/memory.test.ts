@@ -73,6 +73,7 @@ describe('story', () => {
     const second = await look(dead, { memory, model: 'gpt-4o-mini' });
     expect(second).toMatchObject({
       warm: true,
+      answered: 0,
       providers: [{ npub: key.npub, bound: true, expectedMsat: 450 }],
     });
     expect(second.providers[0]?.reasons.join()).toMatch(/confirmed the key 0 minutes ago/);
