@@ -28,7 +28,12 @@ async function init(context: CommandContext, options: InitOptions): Promise<void
   if (options.yes !== true) await confirm(io, file);
 
   const created: string[] = [];
-  if (await writeOnce(file, NODE_TEMPLATE)) created.push(file);
+  // The list that the template names, before it is missed.
+  const relays = join(dirname(file), 'relays.json');
+  if (await writeOnce(file, NODE_TEMPLATE)) {
+    created.push(file);
+    if (await writeOnce(relays, await packagedRelays())) created.push(relays);
+  }
   const config = await context.load(options, { lenient: true });
   await refuseHalfNode(config);
   if (typeof config.relays === 'string' && (await writeOnce(config.relays, await packagedRelays()))) {

@@ -8,6 +8,9 @@ export interface Cancel {
   listeners: (() => void)[] | undefined;
 }
 
+/** Whoever wanted the work has left, and gave no reason. */
+export class Cancelled extends Error {}
+
 export const newCancel = (): Cancel => ({ cancelled: false, reason: undefined, listeners: undefined });
 
 /** Calls every listener once; a second call does nothing. */

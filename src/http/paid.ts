@@ -1,6 +1,6 @@
 /** Paid routes: one request in, one answer out, whatever paid for it. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { cancel, newCancel } from '../base/cancel.ts';
+import { Cancelled, cancel, newCancel } from '../base/cancel.ts';
 import { NodeError } from '../base/error.ts';
 import type { RequestId } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -55,6 +55,8 @@ export function createPaidRoute(parts: {
       });
     } catch (error) {
       opened?.close();
+      // Nobody hears it, and it is no fault of the node that is worth an alarm.
+      if (error instanceof Cancelled) throw new NodeError('internal_error', 'The client left.');
       throw error;
     } finally {
       clearTimeout(silence);

@@ -64,7 +64,10 @@ export async function createDatabase(dir: string): Promise<Database> {
 }
 
 export const noLedger = (): ExitError =>
-  new ExitError(EXIT.refused, 'There is no ledger here; run `routstr-node init` first.');
+  new ExitError(
+    EXIT.refused,
+    'There is no ledger here. A new node is made by `routstr-node init`, a lost ledger by `routstr-node restore`.',
+  );
 
 export const inUse = (): ExitError =>
   new ExitError(EXIT.ledgerInUse, 'The ledger is in use by another routstr-node process.');

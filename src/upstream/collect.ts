@@ -3,7 +3,7 @@
  * a node's answers are small JSON bodies, and each layer between socket and reader costs them as much as their bytes.
  */
 import type { Dispatcher } from 'undici';
-import { type Cancel, offCancel, onCancel } from '../base/cancel.ts';
+import { Cancelled, type Cancel, offCancel, onCancel } from '../base/cancel.ts';
 import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
@@ -46,7 +46,7 @@ export function collect(
       controller?.abort(error);
       reject(error);
     }
-    const onCancelled = (): void => fail(work.reason ?? new Error('cancelled'));
+    const onCancelled = (): void => fail(work.reason ?? new Cancelled('cancelled'));
     const watched: Watched = {
       deadline: clock.monotonic() + timeouts.firstByteMs,
       expire: () =>
@@ -55,7 +55,7 @@ export function collect(
     };
 
     if (work.cancelled) {
-      reject(work.reason ?? new Error('cancelled'));
+      reject(work.reason ?? new Cancelled('cancelled'));
       return;
     }
     onCancel(work, onCancelled);

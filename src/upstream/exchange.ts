@@ -7,7 +7,7 @@
  *     └──────────┴──► failed                     broken off, out of time, or aborted
  */
 import type { Dispatcher } from 'undici';
-import { type Cancel, offCancel, onCancel } from '../base/cancel.ts';
+import { Cancelled, type Cancel, offCancel, onCancel } from '../base/cancel.ts';
 import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
@@ -81,7 +81,7 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
     waiting = undefined;
   }
 
-  const onCancelled = (): void => fail(work.reason ?? new Error('cancelled'));
+  const onCancelled = (): void => fail(work.reason ?? new Cancelled('cancelled'));
 
   function take(chunk: Buffer): void {
     totalBytes += chunk.length;

@@ -48,7 +48,7 @@ export function readModelList(
   const taken = new Set<string>();
   for (const item of read.data.data) {
     const parsed = row.safeParse(item);
-    if (!parsed.success) continue;
+    if (!parsed.success || !writesText(parsed.data)) continue;
     const model = fromRow(parsed.data, options.now);
     if (taken.has(model.id) || (options.priceNeeded && model.usd === undefined)) continue;
     taken.add(model.id);
@@ -56,6 +56,10 @@ export function readModelList(
   }
   return { models, skipped: read.data.data.length - models.length };
 }
+
+/** What makes pictures, sounds or vectors cannot be bought here; who names no modalities is taken for a chat model. */
+const writesText = ({ architecture }: Row): boolean =>
+  architecture?.output_modalities?.includes('text') !== false;
 
 type Row = z.infer<typeof row>;
 

@@ -118,6 +118,7 @@ test('a client that leaves before any output pays nothing and its hold is free',
   world.model.resume();
   expect((await info(key)).balance).toBe(20_000);
   await until('the upstream call is closed', () => world.model.stats.open === 0);
+  expect(world.logged()).not.toContain('http.request.failed');
 });
 
 test('a client that leaves in the middle of a stream pays for what was produced', async () => {

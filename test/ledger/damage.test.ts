@@ -353,11 +353,11 @@ test('a table that is cut short under a running process is never served wrong', 
   const script = join(import.meta.dirname, 'busy-process.ts');
   const child = spawn(process.execPath, ['--import', 'tsx', script], { stdio: ['pipe', 'pipe', 'ignore'] });
   onTestFinished(() => void child.kill('SIGKILL'));
+  const exited = once(child, 'exit');
   child.stdin.write(`${place.dir}\n`);
   await once(child.stdout, 'data');
   // The next read of the table ends the process with SIGBUS; a compaction may have replaced it a moment before.
   await CASES['half a table']!.damage(place);
-  const exited = once(child, 'exit');
   child.kill('SIGKILL');
   await exited;
   const again = await place

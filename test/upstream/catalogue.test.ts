@@ -260,6 +260,7 @@ describe("an upstream's own list", () => {
     ['with nothing but zeros', { pricing: { prompt: '0', completion: '0' } }],
     ['with negative prices', { pricing: { prompt: '-1', completion: '-1' } }],
     ['with a price that is missing', { pricing: { prompt: '0.1' } }],
+    ['that makes pictures', { architecture: { output_modalities: ['image'] }, pricing: priced }],
     ['with words for prices', { pricing: { prompt: 'cheap', completion: 'dear' } }],
   ])('does not sell a model %s', async (_what, row) => {
     const list = {
