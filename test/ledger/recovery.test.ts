@@ -205,7 +205,9 @@ test('a running process keeps its ledger from this one', async () => {
 test('without init there is no ledger, and a second init changes nothing', async () => {
   const place = await newPlace();
   const nowhere = { dir: join(place.dir, 'nowhere'), clock: place.clock, log: silentLogger };
-  await expect(openLedger(nowhere)).rejects.toThrow(/no ledger here.*`routstr-node init`.*`routstr-node restore`/);
+  await expect(openLedger(nowhere)).rejects.toThrow(
+    /no ledger here.*`routstr-node init`.*`routstr-node restore`/,
+  );
   await expect(auditLedger(nowhere)).rejects.toMatchObject({ exitCode: EXIT.refused });
   await expect(initLedger({ ...place, nodeId: 'n' })).rejects.toMatchObject({ exitCode: EXIT.refused });
   await (await place.open()).close();
