@@ -61,8 +61,8 @@ async function run(
       if (dryRun) continue;
       await driver.wait(operation.id, LIMITS.mint.clientWaitMs);
       const isSame = operation.asked === order.asked && operation.recipient === recipient;
-      const ended = ledger.operation(operation.id);
-      if (isSame && ended?.kind === 'melt' && ended.state !== 'failed') return reportOf(ended, common);
+      if (isSame && ledger.operation(operation.id)?.state !== 'failed')
+        return reportOf((await melts.again(operation.id)).operation, common);
     }
     if (dryRun) {
       const { amountSats, feeReserveMsat } = await melts.preview(order);
@@ -91,16 +91,15 @@ async function run(
 }
 
 function reportOf(
-  { id, unit, amount, spent, state }: MeltOperation,
+  { id, unit, amount, spent }: MeltOperation,
   common: Pick<PayoutReport, 'dry_run' | 'recipient' | 'earned_msat'>,
 ): PayoutReport {
   const paid = unit === 'sat' ? amount * 1000 : amount;
-  const isDone = state === 'done';
   return {
     ...common,
     amount_sats: paid / 1000,
-    fee_msat: isDone ? (spent ?? paid) - paid : 0,
-    status: isDone ? 'paid' : 'pending',
+    fee_msat: (spent ?? paid) - paid,
+    status: 'paid',
     operation_id: id,
   };
 }

@@ -191,7 +191,6 @@ export const LIMITS = {
     soonSeconds: 1_200,
     /** Waiting invoices that are asked about at the full pace. */
     fullPaceMax: 5,
-    /** Keys of top-ups under way, kept in memory for clients that look for them in the status. */
   },
   hint: {
     /** A quote is below 5 kB; a mint that sends more than this at once is cut off. */

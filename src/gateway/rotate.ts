@@ -33,15 +33,16 @@ export async function rotateProofs(parts: Parts): Promise<void> {
     for (const { url, unit, quarantined } of wallet.mints()) {
       if (signal.aborted) return;
       if (quarantined || ledger.health().poisoned) continue;
-      const left = await rotateShelf(parts, { mint: url, unit }).catch((error: unknown) => {
+      const isLeft = await rotateShelf(parts, { mint: url, unit }).catch((error: unknown) => {
         log.warn('gateway.rotation.failed', { mint: url, error: errorKind(error) });
       });
-      if (left === 'more') pauseMs = againMs;
+      if (isLeft === true) pauseMs = againMs;
     }
   }
 }
 
-async function rotateShelf(parts: Parts, shelf: Shelf): Promise<'done' | 'waits' | 'more'> {
+/** True where there is more to do than one sweep may. */
+async function rotateShelf(parts: Parts, shelf: Shelf): Promise<boolean> {
   const {
     ledger,
     wallet,
@@ -75,13 +76,13 @@ async function rotateShelf(parts: Parts, shelf: Shelf): Promise<'done' | 'waits'
     const opened =
       ledger.openRotation({ ...order, wanted: ends, amounts }) ??
       (isFull() ? ledger.openRotation({ ...order, wanted: () => true, amounts: dense }) : undefined);
-    if (opened === undefined) return 'done';
+    if (opened === undefined) return false;
     const { id, unearned } = opened.operation;
     if (unearned !== undefined) log.warn('gateway.rotation.unearned', { operation: id, msat: unearned });
     log.info('gateway.rotation.begun', { operation: id, mint: shelf.mint });
     payouts.begin(opened);
     if (!(await driver.wait(id, LIMITS.mint.clientWaitMs)) || ledger.operation(id)?.state !== 'done')
-      return 'waits';
+      return false;
   }
-  return 'more';
+  return true;
 }
