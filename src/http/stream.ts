@@ -4,6 +4,7 @@ import type { NodeError } from '../base/error.ts';
 import type { RequestId } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Answer } from '../gateway/request.ts';
+import { writeChunk } from './chunked.ts';
 import { commonHeaders } from './reply.ts';
 
 const KEEP_ALIVE = Buffer.from(': keepalive\n\n');
@@ -38,7 +39,7 @@ export function openStream(
     // Looked at more often than it is due: a look just before the time would else leave twice as long a silence.
     if (performance.now() - lastWrite < LIMITS.http.heartbeatMs || res.writableNeedDrain) return;
     lastWrite = performance.now();
-    res.write(KEEP_ALIVE);
+    writeChunk(res, KEEP_ALIVE);
   }, LIMITS.http.heartbeatMs / 4);
   return {
     wrote: () => {
@@ -65,7 +66,7 @@ export async function sendStream(
     for await (const chunk of paid.chunks) {
       if (res.destroyed) return;
       stream.wrote();
-      if (!res.write(chunk) && !(await drained(res))) return;
+      if (!writeChunk(res, chunk) && !(await drained(res))) return;
     }
     res.end();
   } finally {
