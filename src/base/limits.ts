@@ -336,6 +336,10 @@ export const LIMITS = {
     groupCharsMax: 1 * MiB,
     /** So long, twice that at most, a hold waits for company on its way to the disk; its request waits for the AI server. */
     holdWaitMs: 10,
+    /** A group of so many entries means that many ask at once, and that the next one does well to wait for company. */
+    crowdEntries: 24,
+    /** Turns of the event loop that it waits at most: a millisecond or two where the loop has much to do. */
+    gatherTurnsMax: 4,
     /** HEAD follows a mirrored journal at this distance. */
     headTrailMs: 50,
     /** Waiting entries beyond this mean that the disk is not keeping up: new holds are refused. */

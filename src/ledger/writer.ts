@@ -1,4 +1,7 @@
-/** Writer: group commit. One synced LevelDB write is in flight at a time; what arrives meanwhile is the next one. */
+/**
+ * Writer: group commit. One synced LevelDB write is in flight at a time; what arrives meanwhile is the next one, which
+ * waits for more where many ask.
+ */
 import { NodeError } from '../base/error.ts';
 import { LIMITS } from '../base/limits.ts';
 import { type Logger, errorKind } from '../base/log.ts';
@@ -58,6 +61,9 @@ export function createWriter(options: {
   let running: Promise<void> | undefined;
   let checkpointWanted = false;
   let queued = 0;
+  /** Entries that somebody waits for, since the beginning. */
+  let urgent = 0;
+  let lastSize = 0;
   let poisoned = false;
   /** Looks after patient entries that nobody hurries. */
   let lookedAfter = false;
@@ -114,8 +120,22 @@ export function createWriter(options: {
       }
       if (poisoned) return;
       inFlight = undefined;
-      queued -= group?.lines.length ?? 0;
+      lastSize = group?.lines.length ?? 0;
+      queued -= lastSize;
       group?.resolve();
+      await gather();
+    }
+  }
+
+  /**
+   * A group costs the same for one entry as for a hundred, and after a large one more are about to come: the loop may
+   * turn a few times then, as long as each turn brings an entry that somebody waits for. Else the next one begins at once.
+   */
+  async function gather(): Promise<void> {
+    if (lastSize < LIMITS.ledger.crowdEntries) return;
+    for (let turn = 0, seen = -1; turn < LIMITS.ledger.gatherTurnsMax && seen !== urgent; turn++) {
+      seen = urgent;
+      await nextTurn();
     }
   }
 
@@ -123,6 +143,7 @@ export function createWriter(options: {
 
   function start(): void {
     running ??= nextTurn()
+      .then(gather)
       .then(run)
       .finally(() => {
         running = undefined;
@@ -158,8 +179,10 @@ export function createWriter(options: {
       group.lines.push(line);
       group.chars += line.length;
       queued++;
-      if (!patient) hurry();
-      else if (!lookedAfter) void lookAfterPatient();
+      if (!patient) {
+        urgent++;
+        hurry();
+      } else if (!lookedAfter) void lookAfterPatient();
       return group.written;
     },
     hurry,

@@ -159,3 +159,34 @@ test('a writer that ends takes the patient entries along, in the batch of its ch
     ['the fold of 1', 'group'],
   ]);
 });
+
+test('after a large group the next one takes along what the next turns of the loop bring', async () => {
+  const { add, groups } = writing();
+  const crowd = (name: string, size: number): Promise<void>[] =>
+    Array.from({ length: size }, (_, at) => add(`${name} ${at}`));
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  const sizes = () => groups.map(({ length }) => length);
+
+  await Promise.all(crowd('first', LIMITS.ledger.crowdEntries));
+  const late: Promise<void>[] = [];
+  for (let at = 0; at < LIMITS.ledger.gatherTurnsMax + 2; at++) {
+    late.push(add(`late ${at}`));
+    await turn();
+  }
+  await Promise.all(late);
+  const [, second = 0, ...rest] = sizes();
+  // Bounded: entries that keep coming do not keep those before them waiting.
+  expect(second).toBeGreaterThan(1);
+  expect(second).toBeLessThanOrEqual(LIMITS.ledger.gatherTurnsMax + 1);
+  expect(rest.length).toBeGreaterThan(0);
+});
+
+test('a small group does not wait for those that come after it', async () => {
+  const { add, groups } = writing();
+  await add('first');
+  const second = add('second');
+  await new Promise((resolve) => setImmediate(resolve));
+  void add('third');
+  await second;
+  expect(groups).toEqual([['first'], ['second']]);
+});
