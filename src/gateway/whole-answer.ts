@@ -4,7 +4,7 @@ import { invariant } from '../base/error.ts';
 import { type Completion, readCompletion } from '../protocol/completion.ts';
 import type { UpstreamAnswer } from '../upstream/upstream.ts';
 import { answerMembers, fullUsageMembers, usageMembers } from './bill.ts';
-import type { Receipt } from './request.ts';
+import type { Body, Receipt } from './request.ts';
 import { type Settlement, brokenOff } from './settlement.ts';
 
 /**
@@ -17,7 +17,7 @@ export async function wholeAnswer(
   work: Cancel,
   settlement: Settlement,
   makeChange: ((receipt: Receipt) => Promise<Receipt>) | undefined,
-): Promise<{ body: string; receipt: Receipt }> {
+): Promise<{ body: Body; receipt: Receipt }> {
   let completion: Completion;
   try {
     invariant(upstream.whole !== undefined, 'an answer that does not stream is there as a whole');
@@ -39,7 +39,7 @@ export async function wholeAnswer(
   return { body: billed(completion, changed), receipt: changed };
 }
 
-function billed(completion: Completion, receipt: Receipt): string {
+function billed(completion: Completion, receipt: Receipt): Body {
   const usage = completion.usage ? usageMembers(receipt) : fullUsageMembers(receipt);
   return completion.withMembers(answerMembers(receipt), usage);
 }

@@ -1,4 +1,5 @@
 /** Completion: a chat answer that came as one JSON object. */
+import { isAscii } from 'node:buffer';
 import { NodeError } from '../base/error.ts';
 import { appendMembers, commaBefore, findMember } from './json-scan.ts';
 import {
@@ -11,7 +12,7 @@ import {
 } from './openai.ts';
 import { readUsage } from './usage.ts';
 
-/** Members of a JSON object, ready to be added to one: their names, and all of them as text without the braces. */
+/** Members of a JSON object, ready to be added to one: their names, and all of them as ASCII text without the braces. */
 export interface Members {
   names: readonly string[];
   text: string;
@@ -28,7 +29,7 @@ export interface Completion {
    * The answer with further top-level members and further members of `usage`, in place of what the upstream may have
    * sent under these names; all else as it came. Once.
    */
-  withMembers: (extra: Members, extraUsage: Members) => string;
+  withMembers: (extra: Members, extraUsage: Members) => string | Buffer;
 }
 
 /** Throws NodeError upstream_error for what is not a chat answer. */
@@ -50,20 +51,39 @@ export function readCompletion(bytes: Buffer): Completion {
     empty: characters === 0,
     estimate: tokensOfCharacters(characters),
     withMembers: (extra, extraUsage) =>
-      spliced(text, answer, extra, extraUsage) ?? rewritten(answer, extra, extraUsage),
+      spliced(bytes, text, answer, extra, extraUsage) ?? rewritten(answer, extra, extraUsage),
   };
 }
 
 /** Added to the text as it came; undefined where a name is taken, or `usage` is not one object. */
-function spliced(text: string, answer: JsonObject, extra: Members, extraUsage: Members): string | undefined {
+function spliced(
+  bytes: Buffer,
+  text: string,
+  answer: JsonObject,
+  extra: Members,
+  extraUsage: Members,
+): string | Buffer | undefined {
   const usage = answer['usage'];
   if (!isObject(usage) || hasAny(answer, extra) || hasAny(usage, extraUsage)) return undefined;
   const range = findMember(text, 'usage');
   if (range === undefined) return undefined;
   const usageEnd = text.lastIndexOf('}', range.to - 1);
   const end = text.lastIndexOf('}');
-  // In one expression, so that the text is copied once, when it is written to the socket.
-  return `${text.slice(0, usageEnd)}${commaBefore(text, usageEnd)}${extraUsage.text}${text.slice(usageEnd, end)},${extra.text}}`;
+  const inUsage = commaBefore(text, usageEnd) + extraUsage.text;
+  const atEnd = `,${extra.text}}`;
+  // Of plain ASCII, places in the text are places in the bytes, which are there already.
+  return isAscii(bytes)
+    ? splicedBytes(bytes, usageEnd, inUsage, end, atEnd)
+    : text.slice(0, usageEnd) + inUsage + text.slice(usageEnd, end) + atEnd;
+}
+
+function splicedBytes(bytes: Buffer, first: number, one: string, second: number, other: string): Buffer {
+  const whole = Buffer.allocUnsafe(second + one.length + other.length);
+  whole.set(bytes.subarray(0, first));
+  whole.write(one, first, 'latin1');
+  whole.set(bytes.subarray(first, second), first + one.length);
+  whole.write(other, second + one.length, 'latin1');
+  return whole;
 }
 
 function rewritten(answer: JsonObject, extra: Members, extraUsage: Members): string {

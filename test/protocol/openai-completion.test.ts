@@ -21,7 +21,9 @@ test('an answer is read for its usage and written with its cost', () => {
   const completion = read(given);
   expect(completion).toMatchObject({ empty: false, usage: { promptTokens: 10, completionTokens: 2 } });
   const written: unknown = JSON.parse(
-    completion.withMembers(members({ cost: { total_msats: 5 } }), members({ cost: 0.001, cost_msats: 5 })),
+    String(
+      completion.withMembers(members({ cost: { total_msats: 5 } }), members({ cost: 0.001, cost_msats: 5 })),
+    ),
   );
   expect(written).toEqual({
     ...given,
@@ -34,14 +36,15 @@ test('an answer without usage is estimated, and gets the usage it lacks', () => 
   const completion = read(answer({ content: 'a'.repeat(400) }, { usage: null }));
   expect(completion.usage).toBeUndefined();
   expect(completion.estimate).toBe(100);
-  const written = completion.withMembers(members({ cost: 1 }), members({ prompt_tokens: 1 }));
+  const written = String(completion.withMembers(members({ cost: 1 }), members({ prompt_tokens: 1 })));
   expect(JSON.parse(written)).toMatchObject({ usage: { prompt_tokens: 1 }, cost: 1 });
 });
 
 describe('the cost is added to the text as it came', () => {
   const extra = members({ cost: { total_msats: 5 } });
   const billed = members({ cost: 0.5 });
-  const add = (text: string): string => readCompletion(Buffer.from(text)).withMembers(extra, billed);
+  const add = (text: string): string => 
+    String(readCompletion(Buffer.from(text)).withMembers(extra, billed));
 
   test.each([
     [
