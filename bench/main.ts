@@ -95,7 +95,7 @@ async function main(): Promise<void> {
       connections: 200,
       stop: { requests: 400 },
       unit: 'chunk',
-      rounds: Math.min(rounds, 3),
+      rounds,
     },
   );
   const bookErrors = await checkBooks(paid);

@@ -86,7 +86,10 @@ async function* oneChunk(body: Body): AsyncGenerator<Body> {
  * A complete answer as the pipeline gives it. `replayed`: it was paid for before. Its symbol is set apart, because a
  * literal with a computed key costs V8 thirty times as much, and every request makes one of these.
  */
-export function storedAnswer({ status, contentType, body, receipt }: StoredAnswer, replayed: boolean): Answer {
+export function storedAnswer(
+  { status, contentType, body, receipt }: StoredAnswer,
+  replayed: boolean,
+): Answer {
   const answer: Omit<Answer, typeof Symbol.asyncDispose> & Partial<AsyncDisposable> = {
     status,
     contentType,

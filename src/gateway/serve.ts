@@ -48,7 +48,8 @@ export function createServe(parts: ServeParts): (request: InferenceRequest) => P
         return 'chunks' in answer ? answer : storedAnswer(answer, true);
       }
       loopBreaker.admit(payer.account, request.body);
-      return ask(parts, request, facts, offers, payer);
+      // Awaited: an async function that returns a promise waits for it in three steps instead of one.
+      return await ask(parts, request, facts, offers, payer);
     }
 
     const payment = tokenTextHash(credential.token.reveal());

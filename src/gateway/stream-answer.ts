@@ -98,26 +98,30 @@ export function streamAnswer(parts: StreamParts): Answer {
 
   /** One chunk costs one promise here: a stream has thousands, and each layer of async would add three. */
   function next(): Promise<Result> {
-    const out = ready.shift();
-    if (out) return Promise.resolve({ done: false, value: out });
+    if (ready.length > 0) return Promise.resolve(nextReady());
     if (ended) return Promise.resolve(END);
     return stream.closed() ? over() : source.next().then(taken, broken);
   }
+
+  const nextReady = (): Result => ({ done: false, value: ready.shift() as Buffer });
 
   function over(): Promise<Result> {
     void readOff(source, parts);
     return finish(undefined).then(next);
   }
 
-  function taken(part: IteratorResult<Buffer>): Result | Promise<Result> {
+  function taken(part: Result): Result | Promise<Result> {
     if (part.done) return finish(undefined).then(next);
+    let passed: readonly Buffer[];
     try {
-      for (const out of stream.push(part.value)) ready.push(out);
+      passed = stream.push(part.value);
     } catch (error) {
       return broken(error);
     }
-    const out = ready.shift();
-    return out ? { done: false, value: out } : next();
+    // Nearly always: the chunk goes through as it came.
+    if (passed.length === 1 && passed[0] === part.value) return part;
+    ready.push(...passed);
+    return ready.length > 0 ? nextReady() : next();
   }
 
   function broken(error: unknown): Promise<Result> {

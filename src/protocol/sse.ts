@@ -59,7 +59,8 @@ export function createChatStream(options: { choices?: number } = {}): ChatStream
       }
       at = span.end;
     }
-    if (runFrom < at) out.push(runFrom === 0 && at === bytes.length ? bytes : bytes.subarray(runFrom, at));
+    if (runFrom === 0 && at === bytes.length && at > 0) return [bytes];
+    if (runFrom < at) out.push(bytes.subarray(runFrom, at));
     if (!closed && at < bytes.length) keep(bytes.subarray(at), text.slice(-2));
     return out;
   }

@@ -35,11 +35,6 @@ export interface ExchangeOptions {
 }
 
 type Result = IteratorResult<Buffer, undefined>;
-interface Waiting {
-  resolve: (result: Result) => void;
-  reject: (error: Error) => void;
-}
-
 const END: Result = { done: true, value: undefined };
 
 export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions): Exchange {
@@ -50,7 +45,9 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
   let first = 0;
   let readyBytes = 0;
   let totalBytes = 0;
-  let waiting: Waiting | undefined;
+  /** The reader who waits for the next chunk. */
+  let give: ((result: Result) => void) | undefined;
+  let refuseNext: (error: Error) => void = () => undefined;
   let ended = false;
   let failure: Error | undefined;
   const watched: Watched = {
@@ -77,8 +74,8 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
     finish();
     controller?.abort(error);
     if (head === undefined) refuse(error);
-    waiting?.reject(error);
-    waiting = undefined;
+    if (give !== undefined) refuseNext(error);
+    give = undefined;
   }
 
   const onCancelled = (): void => fail(work.reason ?? new Cancelled('cancelled'));
@@ -90,9 +87,9 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
       return;
     }
     watched.deadline = clock.monotonic() + timeouts.idleMs;
-    if (waiting !== undefined) {
-      const { resolve } = waiting;
-      waiting = undefined;
+    if (give !== undefined) {
+      const resolve = give;
+      give = undefined;
       resolve({ done: false, value: chunk });
       return;
     }
@@ -119,10 +116,13 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
     }
     if (failure !== undefined) return Promise.reject(failure);
     if (ended) return Promise.resolve(END);
-    return new Promise((resolve, reject) => {
-      waiting = { resolve, reject };
-    });
+    return new Promise(wait);
   }
+
+  const wait = (resolve: (result: Result) => void, reject: (error: Error) => void): void => {
+    give = resolve;
+    refuseNext = reject;
+  };
 
   function flow(): void {
     if (ended || failure !== undefined || controller?.paused !== true) return;
@@ -172,8 +172,8 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
         if (failure !== undefined) return;
         ended = true;
         finish();
-        waiting?.resolve(END);
-        waiting = undefined;
+        give?.(END);
+        give = undefined;
       },
       onResponseError: (_controller, error) => fail(breakdown(error, head !== undefined)),
     },

@@ -43,8 +43,7 @@ test('an answer without usage is estimated, and gets the usage it lacks', () => 
 describe('the cost is added to the text as it came', () => {
   const extra = members({ cost: { total_msats: 5 } });
   const billed = members({ cost: 0.5 });
-  const add = (text: string): string => 
-    String(readCompletion(Buffer.from(text)).withMembers(extra, billed));
+  const add = (text: string): string => String(readCompletion(Buffer.from(text)).withMembers(extra, billed));
 
   test.each([
     [
