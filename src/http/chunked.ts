@@ -1,6 +1,6 @@
 /**
- * Chunked: the transfer coding of a streamed answer, written in one piece. Node hands each chunk to its socket as four
- * buffers (length, line end, bytes, line end), which for a chunk of a few hundred bytes takes longer than all else.
+ * Chunked: the transfer coding of a streamed answer, written in one piece and straight to the socket. Node's response
+ * hands over each chunk as four buffers at the end of the turn, which for a few hundred bytes takes longer than all else.
  */
 import type { ServerResponse } from 'node:http';
 import type { Body } from '../gateway/request.ts';
@@ -9,18 +9,23 @@ const CR = 0x0d;
 const LF = 0x0a;
 const HEX = Buffer.from('0123456789abcdef');
 
-/** Like `res.write` of a response whose head is sent: false when the client reads more slowly than this. */
+/**
+ * Like `res.write` of a response whose head is sent: false when the client reads more slowly than this. Then response
+ * or socket emits 'drain', whichever was written to.
+ */
 export function writeChunk(res: ServerResponse, chunk: Body): boolean {
-  // An HTTP/1.0 client knows no chunks: its answer ends with its connection.
-  if (!res.chunkedEncoding) return res.write(chunk);
+  const { socket } = res;
+  // An HTTP/1.0 client knows no chunks: its answer ends with its connection. An answer behind another one has to wait.
+  if (!res.chunkedEncoding || !socket?.writable || res.writableLength > socket.writableLength)
+    return res.write(chunk);
   const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
   // An empty chunk would be the last one.
-  if (bytes.length === 0) return true;
-  res.chunkedEncoding = false;
-  const goOn = res.write(framed(bytes));
-  res.chunkedEncoding = true;
-  return goOn;
+  return bytes.length === 0 || socket.write(framed(bytes));
 }
+
+/** What was written last waits for the client to read. */
+export const waitsForReader = (res: ServerResponse): boolean =>
+  res.writableNeedDrain || res.socket?.writableNeedDrain === true;
 
 /** Length in hexadecimal digits, CR LF, the bytes, CR LF (RFC 9112 §7.1). */
 function framed(bytes: Buffer): Buffer {

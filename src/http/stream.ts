@@ -4,7 +4,7 @@ import type { NodeError } from '../base/error.ts';
 import type { RequestId } from '../base/id.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Answer } from '../gateway/request.ts';
-import { writeChunk } from './chunked.ts';
+import { waitsForReader, writeChunk } from './chunked.ts';
 import { commonHeaders } from './reply.ts';
 
 const KEEP_ALIVE = Buffer.from(': keepalive\n\n');
@@ -37,7 +37,7 @@ export function openStream(
   let lastWrite = performance.now();
   const heartbeat = setInterval(() => {
     // Looked at more often than it is due: a look just before the time would else leave twice as long a silence.
-    if (performance.now() - lastWrite < LIMITS.http.heartbeatMs || res.writableNeedDrain) return;
+    if (performance.now() - lastWrite < LIMITS.http.heartbeatMs || waitsForReader(res)) return;
     lastWrite = performance.now();
     writeChunk(res, KEEP_ALIVE);
   }, LIMITS.http.heartbeatMs / 4);
@@ -93,10 +93,12 @@ export function endStream(res: ServerResponse, id: RequestId, error: NodeError):
 /** True when the client reads again; false when it is gone or reads nothing for too long. */
 function drained(res: ServerResponse): Promise<boolean> {
   if (res.destroyed) return Promise.resolve(false);
+  const { socket } = res;
   return new Promise((resolve) => {
     const finish = (open: boolean) => {
       clearTimeout(timer);
       res.off('drain', onDrain);
+      socket?.off('drain', onDrain);
       res.off('close', onClose);
       resolve(open);
     };
@@ -104,6 +106,7 @@ function drained(res: ServerResponse): Promise<boolean> {
     const onClose = () => finish(false);
     const timer = setTimeout(() => finish(false), LIMITS.stream.stalledMs);
     res.on('drain', onDrain);
+    socket?.on('drain', onDrain);
     res.on('close', onClose);
   });
 }

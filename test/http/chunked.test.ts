@@ -2,7 +2,7 @@
 import http, { type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { writeChunk } from '../../src/http/chunked.ts';
+import { waitsForReader, writeChunk } from '../../src/http/chunked.ts';
 
 let server: http.Server | undefined;
 afterEach(() => server?.close());
@@ -72,14 +72,46 @@ test('a reader that is slow is told of, and drains', async () => {
   const told: boolean[] = [];
   let drained = 0;
   const port = await serve((res) => {
-    res.on('drain', () => {
+    res.socket?.on('drain', () => {
       drained += 1;
+      expect(waitsForReader(res)).toBe(false);
       if (drained === 1) res.end();
     });
     told.push(writeChunk(res, Buffer.alloc(100)), writeChunk(res, Buffer.alloc(8 * 1024 * 1024)));
+    expect(waitsForReader(res)).toBe(true);
   });
   const answer = await fetch(`http://127.0.0.1:${port}/`);
   expect((await answer.arrayBuffer()).byteLength).toBe(100 + 8 * 1024 * 1024);
   expect(told).toEqual([true, false]);
   expect(drained).toBe(1);
+});
+
+test('an answer behind another one on its connection waits for it', async () => {
+  const answers: ServerResponse[] = [];
+  const port = await serve((res) => {
+    answers.push(res);
+    const [first, second] = answers;
+    if (first === undefined || second === undefined) return;
+    writeChunk(second, 'b');
+    writeChunk(first, 'a');
+    first.end();
+    setImmediate(() => {
+      writeChunk(second, 'c');
+      second.end();
+    });
+  });
+  const text = await new Promise<string>((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1');
+    let received = '';
+    socket.setEncoding('latin1');
+    socket.on('data', (data: string) => {
+      received += data;
+    });
+    socket.once('error', reject);
+    socket.once('end', () => resolve(received));
+    const request = (connection: string) => `GET / HTTP/1.1\r\nhost: x\r\nconnection: ${connection}\r\n\r\n`;
+    socket.write(request('keep-alive') + request('close'));
+  });
+  const bodies = text.split(/HTTP\/1\.1 200 OK\r\n[^]*?\r\n\r\n/);
+  expect(bodies).toEqual(['', '1\r\na\r\n0\r\n\r\n', '1\r\nb\r\n1\r\nc\r\n0\r\n\r\n']);
 });
