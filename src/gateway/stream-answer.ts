@@ -7,7 +7,7 @@ import type { Clock } from '../base/time.ts';
 import { appendMembers } from '../protocol/json-scan.ts';
 import type { Usage } from '../protocol/openai.ts';
 import { type StreamFacts, createChatStream } from '../protocol/sse.ts';
-import type { UpstreamAnswer } from '../upstream/upstream.ts';
+import type { Chunks, UpstreamAnswer } from '../upstream/upstream.ts';
 import { answerMembers, usageText } from './bill.ts';
 import type { Answer, Receipt } from './request.ts';
 import { type Settlement, brokenOff } from './settlement.ts';
@@ -50,7 +50,7 @@ export function createDrains(): Drains {
   };
 }
 
-function chunksOf({ chunks }: UpstreamAnswer): AsyncIterable<Buffer> {
+function chunksOf({ chunks }: UpstreamAnswer): Chunks {
   invariant(chunks !== undefined, 'an answer that streams comes in chunks');
   return chunks;
 }
@@ -62,7 +62,7 @@ const frame = (value: unknown): Buffer => Buffer.from(`data: ${JSON.stringify(va
 
 export function streamAnswer(parts: StreamParts): Answer {
   const { upstream, work, settlement, makeChange, includeUsage, gone, drains, clock, log } = parts;
-  const source = chunksOf(upstream)[Symbol.asyncIterator]();
+  const source = chunksOf(upstream);
   const stream = createChatStream({ choices: parts.choices });
   const ready: Buffer[] = [];
   let ended = false;
@@ -100,7 +100,7 @@ export function streamAnswer(parts: StreamParts): Answer {
   function next(): Promise<Result> {
     if (ready.length > 0) return Promise.resolve(nextReady());
     if (ended) return Promise.resolve(END);
-    return stream.closed() ? over() : source.next().then(taken, broken);
+    return stream.closed() ? over() : source.take(taken, broken);
   }
 
   const nextReady = (): Result => ({ done: false, value: ready.shift() as Buffer });
@@ -147,7 +147,8 @@ export function streamAnswer(parts: StreamParts): Answer {
     const room = stream.delivered() && drains.enter();
     if (!room) cancel(work);
     try {
-      for (let part = await source.next(); !part.done; part = await source.next()) stream.push(part.value);
+      const chunks = source[Symbol.asyncIterator]();
+      for (let part = await chunks.next(); !part.done; part = await chunks.next()) stream.push(part.value);
     } catch (error) {
       log.debug('gateway.drain.ended', { error: errorKind(error) });
     } finally {
@@ -183,13 +184,16 @@ export function streamAnswer(parts: StreamParts): Answer {
 
 /** Nobody waits for what comes after [DONE]; it is read so that the connection to the upstream can be used again. */
 async function readOff(
-  source: AsyncIterator<Buffer>,
+  source: Chunks,
   { work, clock, log }: Pick<StreamParts, 'work' | 'clock' | 'log'>,
 ): Promise<void> {
+  // Nearly always: it ended together with [DONE].
+  if (source.ended()) return;
   const late = new AbortController();
   void clock.sleep(LIMITS.stream.afterDoneMs, late.signal).then(() => cancel(work));
   try {
-    while ((await source.next()).done !== true);
+    const chunks = source[Symbol.asyncIterator]();
+    while ((await chunks.next()).done !== true);
   } catch (error) {
     log.debug('gateway.stream.rest', { error: errorKind(error) });
   } finally {
@@ -237,8 +241,9 @@ export async function heldStream(parts: StreamParts): Promise<{ body: Buffer; re
   const kept: Buffer[] = [];
   let bytes = 0;
   try {
-    const source = chunksOf(upstream)[Symbol.asyncIterator]();
-    for (let part = await source.next(); part.done !== true; part = await source.next()) {
+    const source = chunksOf(upstream);
+    const chunks = source[Symbol.asyncIterator]();
+    for (let part = await chunks.next(); part.done !== true; part = await chunks.next()) {
       for (const out of stream.push(part.value)) {
         bytes += out.length;
         kept.push(out);

@@ -13,6 +13,7 @@ import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
 import { breakdown } from './breakdown.ts';
 import { type Head, headOf } from './head.ts';
+import type { Chunks } from './upstream.ts';
 import type { Watch, Watched } from './watch.ts';
 
 export interface Exchange {
@@ -22,7 +23,7 @@ export interface Exchange {
   /** Only after `started`. */
   head: () => Head;
   /** Can be read once. Whoever stops reading early closes the connection. */
-  chunks: AsyncIterable<Buffer>;
+  chunks: Chunks;
   /** Closes the connection unless the answer has ended. */
   cancel: () => void;
 }
@@ -36,6 +37,17 @@ export interface ExchangeOptions {
 
 type Result = IteratorResult<Buffer, undefined>;
 const END: Result = { done: true, value: undefined };
+const asItIs = (next: Result): Result => next;
+const rethrow = (error: unknown): never => {
+  throw error;
+};
+
+async function settled<Given, Made>(
+  make: (given: Given) => Made | Promise<Made>,
+  given: Given,
+): Promise<Made> {
+  return make(given);
+}
 
 export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions): Exchange {
   let controller: Dispatcher.DispatchController | undefined;
@@ -45,9 +57,11 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
   let first = 0;
   let readyBytes = 0;
   let totalBytes = 0;
-  /** The reader who waits for the next chunk. */
-  let give: ((result: Result) => void) | undefined;
-  let refuseNext: (error: Error) => void = () => undefined;
+  /** What the reader who waits for the next chunk makes of it; undefined where none waits. */
+  let use: ((next: Result) => unknown) | undefined;
+  let failed: (error: unknown) => unknown = rethrow;
+  let resolveTaken: (made: unknown) => void = () => undefined;
+  let rejectTaken: (error: unknown) => void = () => undefined;
   let ended = false;
   let failure: Error | undefined;
   const watched: Watched = {
@@ -74,23 +88,20 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
     finish();
     controller?.abort(error);
     if (head === undefined) refuse(error);
-    if (give !== undefined) refuseNext(error);
-    give = undefined;
+    deliver(failed, error);
   }
 
   const onCancelled = (): void => fail(work.reason ?? new Cancelled('cancelled'));
 
-  function take(chunk: Buffer): void {
+  function receive(chunk: Buffer): void {
     totalBytes += chunk.length;
     if (totalBytes > LIMITS.upstream.answerBytesMax) {
       fail(new NodeError('upstream_error', 'The answer of the AI server is too large.'));
       return;
     }
     watched.deadline = clock.monotonic() + timeouts.idleMs;
-    if (give !== undefined) {
-      const resolve = give;
-      give = undefined;
-      resolve({ done: false, value: chunk });
+    if (use !== undefined) {
+      deliver(use, { done: false, value: chunk });
       return;
     }
     ready.push(chunk);
@@ -102,7 +113,19 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
     }
   }
 
-  function next(): Promise<Result> {
+  /** To the reader who waits, if one does; `make` may already take the next one. */
+  function deliver<Given>(make: (given: Given) => unknown, given: Given): void {
+    if (use === undefined) return;
+    use = undefined;
+    const [resolve, reject] = [resolveTaken, rejectTaken];
+    try {
+      resolve(make(given));
+    } catch (error) {
+      reject(error);
+    }
+  }
+
+  const take: Chunks['take'] = (nextUse, nextFailed) => {
     const chunk = ready[first];
     if (chunk !== undefined) {
       first++;
@@ -112,17 +135,19 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
         first = 0;
         flow();
       }
-      return Promise.resolve({ done: false, value: chunk });
+      return settled(nextUse, { done: false, value: chunk });
     }
-    if (failure !== undefined) return Promise.reject(failure);
-    if (ended) return Promise.resolve(END);
-    return new Promise(wait);
-  }
-
-  const wait = (resolve: (result: Result) => void, reject: (error: Error) => void): void => {
-    give = resolve;
-    refuseNext = reject;
+    if (failure !== undefined) return settled(nextFailed, failure);
+    if (ended) return settled(nextUse, END);
+    use = nextUse;
+    failed = nextFailed;
+    return new Promise(wait) as Promise<never>;
   };
+
+  function wait(resolve: (made: unknown) => void, reject: (error: unknown) => void): void {
+    resolveTaken = resolve;
+    rejectTaken = reject;
+  }
 
   function flow(): void {
     if (ended || failure !== undefined || controller?.paused !== true) return;
@@ -137,7 +162,7 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
   }
 
   const iterator: AsyncIterator<Buffer, undefined> = {
-    next,
+    next: () => take(asItIs, rethrow),
     return: () => {
       cancel();
       return Promise.resolve(END);
@@ -153,7 +178,11 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
       if (head === undefined) throw new Error('the answer has not begun');
       return head;
     },
-    chunks: { [Symbol.asyncIterator]: () => iterator },
+    chunks: {
+      [Symbol.asyncIterator]: () => iterator,
+      take,
+      ended: () => ended && ready.length === 0,
+    },
     cancel,
     handler: {
       // Without this an exchange that failed while it waited for a connection would be sent after all.
@@ -167,13 +196,12 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
         head = headOf(status, headers);
         begin();
       },
-      onResponseData: (_controller, chunk) => take(chunk),
+      onResponseData: (_controller, chunk) => receive(chunk),
       onResponseEnd: () => {
         if (failure !== undefined) return;
         ended = true;
         finish();
-        give?.(END);
-        give = undefined;
+        if (use !== undefined) deliver(use, END);
       },
       onResponseError: (_controller, error) => fail(breakdown(error, head !== undefined)),
     },

@@ -22,10 +22,25 @@ export interface UpstreamAnswer {
   contentType: string;
   /** All of it, where no stream was asked for. */
   whole?: Buffer;
+  /** A stream. */
+  chunks?: Chunks;
+}
+
+/**
+ * Bytes of a stream exactly as received, with backpressure; to be read once. Throws NodeError if the upstream breaks
+ * off or falls silent.
+ */
+export interface Chunks extends AsyncIterable<Buffer> {
   /**
-   * A stream: bytes exactly as received, with backpressure. Throws NodeError if the upstream breaks off or falls silent.
+   * What `use` makes of the next chunk or of the end, or `failed` of the failure. One promise where `next().then()` makes
+   * two, and no turn of the queue in between: a stream has thousands of chunks.
    */
-  chunks?: AsyncIterable<Buffer>;
+  take: <Made>(
+    use: (next: IteratorResult<Buffer, undefined>) => Made | Promise<Made>,
+    failed: (error: unknown) => Made | Promise<Made>,
+  ) => Promise<Made>;
+  /** All has been taken, and nothing more comes. */
+  ended: () => boolean;
 }
 
 export interface Upstream {

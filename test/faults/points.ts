@@ -3,6 +3,8 @@
  * The node itself knows nothing of them; whoever builds it for a test hands its ports through here.
  */
 
+import type { Chunks } from '../../src/upstream/upstream.ts';
+
 /** Called at every point. It may throw, end the process or do nothing. */
 export type Point = (name: string) => void;
 
@@ -113,7 +115,7 @@ function around(name: string, call: Call, point: Point): Call {
 /** Answers live on after their call: their chunks and their receipt are points as well. */
 function watched(name: string, answer: unknown, point: Point): unknown {
   if (name === 'upstream.complete' && isFields(answer)) {
-    const chunks = answer['chunks'] as AsyncIterable<unknown>;
+    const chunks = answer['chunks'] as Chunks;
     return { ...answer, chunks: eachWithPoint(chunks, point) };
   }
   if (name === 'gateway.serve' && isFields(answer))
@@ -123,17 +125,20 @@ function watched(name: string, answer: unknown, point: Point): unknown {
   return answer;
 }
 
-function eachWithPoint(chunks: AsyncIterable<unknown>, point: Point): AsyncIterable<unknown> {
-  return {
-    [Symbol.asyncIterator]: () => {
-      const source = chunks[Symbol.asyncIterator]();
-      return {
-        next: async () => {
-          const part = await source.next();
-          if (part.done !== true) point('upstream.chunk.after');
-          return part;
-        },
-      };
-    },
-  };
+function eachWithPoint(chunks: Chunks, point: Point): Chunks {
+  const take: Chunks['take'] = (use, failed) =>
+    chunks.take((part) => {
+      try {
+        if (part.done !== true) point('upstream.chunk.after');
+      } catch (error) {
+        return failed(error);
+      }
+      return use(part);
+    }, failed);
+  const next = () =>
+    take(
+      (part) => part,
+      (error) => Promise.reject(error as Error),
+    );
+  return { ...chunks, take, [Symbol.asyncIterator]: () => ({ next }) };
 }

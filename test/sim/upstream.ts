@@ -6,7 +6,7 @@ import type { Clock } from '../../src/base/time.ts';
 import { echo, streamChunks, usageChunk, wholeAnswer } from '../../src/demo/model-answer.ts';
 import type { JsonObject } from '../../src/protocol/openai.ts';
 import type { Catalogue, Offer } from '../../src/upstream/catalogue.ts';
-import type { Upstream, UpstreamAnswer } from '../../src/upstream/upstream.ts';
+import type { Chunks, Upstream, UpstreamAnswer } from '../../src/upstream/upstream.ts';
 
 export type UpstreamMood =
   'fine' | 'refuses' | 'hangs' | 'breaks-off' | 'truncates' | 'no-usage' | 'absurd-usage';
@@ -40,13 +40,17 @@ export function createSimUpstream(parts: {
       if (today === 'breaks-off') throw new NodeError('upstream_error', 'broke off');
       const text = JSON.stringify(wholeAnswer(said, usage));
       const whole = Buffer.from(today === 'truncates' ? text.slice(0, text.length / 2) : text);
-      return { status: 200, contentType: 'application/json', whole, chunks: only(whole) };
+      return { status: 200, contentType: 'application/json', whole };
     }
     const events = [...streamChunks(said), ...(usage ? [usageChunk(said, usage)] : [])];
-    return { status: 200, contentType: 'text/event-stream', chunks: pieces(events, today, work) };
+    return { status: 200, contentType: 'text/event-stream', chunks: chunksOf(pieces(events, today, work)) };
   }
 
-  async function* pieces(events: JsonObject[], today: UpstreamMood, work: Cancel): AsyncGenerator<Buffer> {
+  async function* pieces(
+    events: JsonObject[],
+    today: UpstreamMood,
+    work: Cancel,
+  ): AsyncGenerator<Buffer, undefined> {
     for (const [i, event] of events.entries()) {
       await unlessCancelled(work, clock.sleep(1 + random() * 15));
       if (i > 1 && i * 2 > events.length) {
@@ -66,9 +70,11 @@ export function createSimUpstream(parts: {
   };
 }
 
-async function* only(body: Buffer): AsyncGenerator<Buffer> {
-  yield body;
-}
+const chunksOf = (source: AsyncGenerator<Buffer, undefined>): Chunks => ({
+  [Symbol.asyncIterator]: () => source,
+  take: (use, failed) => source.next().then(use, failed),
+  ended: () => false,
+});
 
 function unlessCancelled(work: Cancel, wait: Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
