@@ -117,7 +117,8 @@ export function createExchange({ clock, watch, timeouts, work }: ExchangeOptions
   function deliver<Given>(make: (given: Given) => unknown, given: Given): void {
     if (use === undefined) return;
     use = undefined;
-    const [resolve, reject] = [resolveTaken, rejectTaken];
+    const resolve = resolveTaken;
+    const reject = rejectTaken;
     try {
       resolve(make(given));
     } catch (error) {
