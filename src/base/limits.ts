@@ -338,7 +338,7 @@ export const LIMITS = {
     holdWaitMs: 10,
     /** A group of so many entries means that many ask at once, and that the next one does well to wait for company. */
     crowdEntries: 24,
-    /** Turns of the event loop that it waits at most: a millisecond or two where the loop has much to do. */
+    /** Turns of the event loop that it waits at most. */
     gatherTurnsMax: 4,
     /** HEAD follows a mirrored journal at this distance. */
     headTrailMs: 50,

@@ -120,7 +120,7 @@ export function streamAnswer(parts: StreamParts): Answer {
     }
     // Nearly always: the chunk goes through as it came.
     if (passed.length === 1 && passed[0] === part.value) return part;
-    ready.push(...passed);
+    for (const out of passed) ready.push(out);
     return ready.length > 0 ? nextReady() : next();
   }
 

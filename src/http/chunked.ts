@@ -1,6 +1,6 @@
 /**
  * Chunked: the transfer coding of a streamed answer, written in one piece and straight to the socket. Node's response
- * hands over each chunk as four buffers at the end of the turn, which for a few hundred bytes takes longer than all else.
+ * hands over each chunk as four buffers at the end of the turn, which is a tenth of what a stream costs.
  */
 import type { ServerResponse } from 'node:http';
 import type { Body } from '../gateway/request.ts';
@@ -15,9 +15,11 @@ const HEX = Buffer.from('0123456789abcdef');
  */
 export function writeChunk(res: ServerResponse, chunk: Body): boolean {
   const { socket } = res;
-  // An HTTP/1.0 client knows no chunks: its answer ends with its connection. An answer behind another one has to wait.
-  if (!res.chunkedEncoding || !socket?.writable || res.writableLength > socket.writableLength)
-    return res.write(chunk);
+  // An HTTP/1.0 client knows no chunks: its answer ends with its connection. An answer behind another one has to wait,
+  // and after the end of one the socket belongs to the next.
+  const isOurs =
+    socket?.writable === true && !res.writableEnded && res.writableLength === socket.writableLength;
+  if (!isOurs || !res.chunkedEncoding) return res.write(chunk);
   const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
   // An empty chunk would be the last one.
   return bytes.length === 0 || socket.write(framed(bytes));

@@ -77,6 +77,7 @@ function spliced(
     : text.slice(0, usageEnd) + inUsage + text.slice(usageEnd, end) + atEnd;
 }
 
+/** One text is put in before the byte at `first`, another in place of all from `second` on. */
 function splicedBytes(bytes: Buffer, first: number, one: string, second: number, other: string): Buffer {
   const whole = Buffer.allocUnsafe(second + one.length + other.length);
   whole.set(bytes.subarray(0, first));

@@ -68,6 +68,16 @@ test('a client of HTTP/1.0, which knows no chunks, gets the bytes alone', async 
   expect(await bytesOf(port, '1.0')).toBe('data: 1\n\ndata: 2\n\n');
 });
 
+test('nothing is written to a connection after the end of its answer', async () => {
+  const port = await serve((res) => {
+    res.once('error', () => undefined);
+    writeChunk(res, 'a');
+    res.end();
+    expect(writeChunk(res, 'late')).toBe(false);
+  });
+  expect(await bytesOf(port, '1.1')).toBe('1\r\na\r\n0\r\n\r\n');
+});
+
 test('a reader that is slow is told of, and drains', async () => {
   const told: boolean[] = [];
   let drained = 0;
